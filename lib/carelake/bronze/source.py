@@ -1,0 +1,103 @@
+"""Source: a format's record shape, reader and mappings into the contracts."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from carelake.core.table import Table
+from carelake.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+class Unit(NamedTuple):
+    """One record as found in a file. Nothing is parsed beyond what these fields need."""
+
+    kind: str  # see Source.kinds; 'unknown' when the record does not say and the file does not either
+    key: str | None  # the record's own key within (sender, kind): FHIR id, claim id + line ...; NULL when it has none
+    version_at: str | None  # the source's own version time, ISO 8601 with offset (meta.lastUpdated); NULL when none
+    raw: bytes  # exactly as sent, without the line end
+    byte_offset: int  # first byte in the decompressed file
+    record_no: int  # from 1
+    problem: str | None = None  # "R_CLASS:rule" when the record is structurally bad (REASONS classes)
+    header: str | None = None  # the file's header line, for delimited text
+
+
+class FileProblem(Exception):
+    """A whole file is refused. `reason` is an F_ class; the message names no value."""
+
+    def __init__(self, reason: str, rule: str, kind: str | None = None) -> None:
+        """`reason` such as F_ENCODING, `rule` what was violated, `kind` the file's; none with a value of a record."""
+        super().__init__(f"{reason}:{rule}")
+        self.reason = reason
+        self.rule = rule
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Bronze rows of some kinds → rows of one contract."""
+
+    kinds: tuple[str, ...]
+    into: Table
+    transform: Callable[[DataFrame], DataFrame]
+    counts: bool  # the ledger counts a record by the mapping of its kind that counts
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.transform.__name__
+
+
+@dataclass(frozen=True)
+class Source:
+    """A format. `units` reads one decompressed stream; it raises FileProblem to refuse the file whole."""
+
+    format: str
+    doc: str
+    files: tuple[str, ...]  # glob patterns (lower case) of the file names that it reads, without .gz
+    units: Callable[[BinaryIO, str], Iterator[Unit]]  # (decompressed stream, file name) → units
+    kinds: frozenset[str]  # all kinds that may land; a kind without a counting mapping is excluded in the ledger
+    not_records: tuple[str, ...] = ()  # globs of files that belong to such a folder but hold no records
+    extract_date: Callable[[str, str], str | None] = lambda path, head: None  # (path, first 4 kB) → ISO date
+    kind_of_file: Callable[[str], str] = lambda name: "unknown"  # the kind that a file's name tells, for refused files
+    versions_kept: frozenset[str] = frozenset()  # kinds of which all versions are mapped, not the latest alone
+    mappings: list[Mapping] = field(default_factory=list)
+
+    def reads(self, name: str) -> bool:
+        """Whether a file of this name (with or without .gz) is one of the format's."""
+        bare = name.lower().removesuffix(".gz")
+        return any(fnmatch.fnmatch(bare, p) for p in self.files) and not self.ignores(name)
+
+    def ignores(self, name: str) -> bool:
+        """Whether a file of this name belongs to the format's folders without holding records."""
+        bare = name.lower().removesuffix(".gz")
+        return any(fnmatch.fnmatch(bare, p) for p in self.not_records)
+
+    def mapping(
+        self, *, kind: str | tuple[str, ...], into: Table, counts: bool = True
+    ) -> Callable[[Callable[[DataFrame], DataFrame]], Callable[[DataFrame], DataFrame]]:
+        """Declare that the decorated function maps bronze rows of `kind` into the contract `into`.
+
+        The function gets: `raw` (string), `header` (string), `record_key`, `version_at` (timestamp), `is_latest`,
+        `extract_date` (date), `sender` (struct of the sender's configuration: name, time_zone, shift_days,
+        type_concept_id) and `_at` (lineage). It must pass `_at` on, may add `_part` (int, from 0), `_problems`
+        (array of "R_CLASS:rule", NULL entries allowed) and `_excluded` (rule under which the record is left out).
+        Raises DeclarationError when a kind is unknown or counted twice.
+        """
+        kinds = (kind,) if isinstance(kind, str) else kind
+
+        def declare(function: Callable[[DataFrame], DataFrame]) -> Callable[[DataFrame], DataFrame]:
+            for k in kinds:
+                if k not in self.kinds:
+                    raise DeclarationError(f"source {self.format}: {function.__name__} maps {k}, which is no kind of it")
+                if counts and any(m.counts and k in m.kinds for m in self.mappings):
+                    raise DeclarationError(f"source {self.format}: kind {k} is counted by two mappings")
+            self.mappings.append(Mapping(kinds, into, function, counts))
+            return function
+
+        return declare

@@ -1,0 +1,1 @@
+"""Spark and Delta, without any knowledge of health care."""

@@ -1,0 +1,201 @@
+"""Run steps: read, transform, conform, check, write, log. The only place that reads the clock."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from carelake.core.step import Setting, Step
+from carelake.core.table import OnFail, Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, Observation
+
+    from carelake.core.lake import Lake
+    from carelake.core.progress import Progress
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step did; `skipped` when its inputs and fingerprint are those of the last publication."""
+
+    table: str
+    version: int
+    rows: int
+    rejected: int
+    seconds: float
+    fingerprint: str
+    inputs: dict[str, int]
+    skipped: bool = False
+
+
+@dataclass
+class Context:
+    """One run's values: its id, the settings that steps may ask for, and what to do with rejected rows."""
+
+    run_id: str
+    settings: Mapping[str, Any]
+    quarantine: Callable[[Step, DataFrame], None]
+    progress: Progress | None = None
+    fault: Callable[[str], None] = field(default=lambda point: None)
+
+
+def new_run_id() -> str:
+    """A run id that sorts by time: UTC to the microsecond and the process's number."""
+    import os
+
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
+
+
+def now() -> datetime:
+    """The clock, for started_at, ended_at, scored_at and ingest time alone."""
+    return datetime.now(UTC)
+
+
+def _sources(module_name: str, seen: dict[str, str]) -> None:
+    """The source text of a module of ours and of those of ours that it imports."""
+    module = sys.modules.get(module_name)
+    if module is None or module_name in seen or not module_name.startswith("carelake"):
+        return
+    import inspect
+
+    try:
+        seen[module_name] = inspect.getsource(module)
+    except (OSError, TypeError):
+        seen[module_name] = ""
+    for value in list(vars(module).values()):
+        name = getattr(value, "__name__", "") if inspect.ismodule(value) else getattr(value, "__module__", "")
+        if isinstance(name, str) and name.startswith("carelake."):
+            _sources(name, seen)
+
+
+def module_text(*modules: str) -> str:
+    """The source text of modules of ours and of those of ours that they import, for fingerprints."""
+    seen: dict[str, str] = {}
+    for module in modules:
+        _sources(module, seen)
+    return json.dumps(sorted(seen.items()))
+
+
+def fingerprint(step: Step, settings: Mapping[str, Any], also: tuple[str, ...] = ()) -> str:
+    """Of what decides a step's result besides its inputs' rows: code, table, checks, settings, further modules."""
+    values = {p: str(settings.get(i.name)) for p, i in step.inputs.items() if isinstance(i, Setting)}
+    code = module_text(step.transform.__module__, *also)
+    text = json.dumps([code, repr(step.writes), sorted(values.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = ()) -> StepResult:
+    """Make the step's table anew. Rows that fail a check go to `context.quarantine`, the others are written."""
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    started = time.monotonic()
+    table = step.writes
+    inputs = {t.name: lake.version(t) for t in step.reads}
+    given = {p: lake.read(i) if isinstance(i, Table) else context.settings[i.name] for p, i in step.inputs.items()}
+    made = step.transform(**given)
+    extra = [c for c in ("_problems", "_excluded") if c in made.columns]
+    own = table.conform(made) if not extra else _with_extra(table, made, extra)
+    judged = own.withColumn("_reasons", F.expr(_reasons(table, extra))).withColumn("_run", F.lit(context.run_id))
+    observation = Observation()
+    bad = "size(_reasons) > 0" + (" OR _excluded IS NOT NULL" if "_excluded" in extra else "")
+    observed = judged.observe(
+        observation,
+        F.expr(f"count_if({bad})").alias("rejected"),
+        *[F.expr(f"count_if(NOT ({c.holds}))").alias(f"stop_{c.name}") for c in table.checks if c.on_fail is OnFail.STOP],
+    )
+    good = observed.where(f"NOT ({bad})").select(*table.columns, "_run")
+    context.fault(f"{table.name}:before")
+    meta = {"run": context.run_id, "table": table.name}
+    commit = lake.replace(table, good, meta)
+    context.fault(f"{table.name}:after")
+    rejected = int(_metrics(observation).get("rejected") or 0)
+    if rejected:
+        # The metrics node keeps the filter from being pushed into every mapping, which would make a plan without end.
+        apart = judged.observe(Observation(), F.expr("count(*)").alias("rows"))
+        context.quarantine(step, apart.where(bad))
+    seconds = time.monotonic() - started
+    if context.progress:
+        context.progress.step(table.name.split("/")[0], table.name, commit.rows, seconds)
+    mark = fingerprint(step, context.settings, also)
+    return StepResult(table.name, commit.version, commit.rows, rejected, seconds, mark, inputs)
+
+
+def _metrics(observation: Observation) -> dict[str, Any]:
+    return observation.get or {}
+
+
+def _with_extra(table: Table, made: DataFrame, extra: list[str]) -> DataFrame:
+    whole = Table(
+        table.name, table.doc,
+        (*table.fields, *(_EXTRA[c] for c in extra)), table.key, table.checks,
+    )  # fmt: skip
+    return whole.conform(made)
+
+
+def _reasons(table: Table, extra: list[str]) -> str:
+    if "_problems" not in extra:
+        return table.reasons()
+    return f"array_distinct(concat(array_compact(coalesce(_problems, array())), {table.reasons()}))"
+
+
+from carelake.core.table import Field  # noqa: E402
+
+_EXTRA = {
+    "_problems": Field("_problems", "array<string>", "What a mapping found wrong, as REASON:rule"),
+    "_excluded": Field("_excluded", "string", "Rule under which the record is left out"),
+}
+
+
+def run_plan(
+    steps: list[Step],
+    lake: Lake,
+    context: Context,
+    *,
+    threads: int,
+    skip: Callable[[Step], StepResult | None] = lambda step: None,
+    also: Callable[[Step], tuple[str, ...]] = lambda step: (),
+) -> list[StepResult]:
+    """Run the steps as soon as what they read is there, `threads` at a time. The first error ends the plan."""
+    waiting = {s.name: s for s in steps}
+    done: dict[str, StepResult] = {}
+    running: dict[Future[StepResult], str] = {}
+
+    def work(step: Step) -> StepResult:
+        return skip(step) or run_step(step, lake, context, also(step))
+
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="step") as pool:
+        while waiting or running:
+            ready = [s for s in waiting.values() if not any(t.name in waiting or t.name in running.values() for t in s.reads)]
+            for s in ready:
+                del waiting[s.name]
+                running[pool.submit(_in_thread, work, s)] = s.name
+            if not running:
+                raise AssertionError("the plan has a cycle")
+            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            for f in finished:
+                name = running.pop(f)
+                if f.exception() is not None:
+                    for other in running:
+                        other.cancel()
+                    raise f.exception() or AssertionError(name)
+                done[name] = f.result()
+    return [done[s.name] for s in steps]
+
+
+def _in_thread(work: Callable[[Step], StepResult], step: Step) -> StepResult:
+    """Run in a pool thread with the session active there, in a scheduler pool of its own."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
+    session._jvm.org.apache.spark.sql.SparkSession.setActiveSession(session._jsparkSession)
+    session.sparkContext.setLocalProperty("spark.scheduler.pool", step.name)
+    return work(step)

@@ -1,0 +1,136 @@
+"""The run log: rows of the ops tables, gathered in the driver and written in few commits."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from carelake import __version__
+from carelake.core.ops import CHECK_RESULT, FILE, LEDGER, OPS, QUARANTINE, RUN, SNAPSHOT
+from carelake.core.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyspark.sql import DataFrame
+
+    from carelake.core.lake import DeltaLake
+
+
+@dataclass(frozen=True)
+class Published:
+    """A table as the last publication left it."""
+
+    version: int
+    fingerprint: str | None
+    inputs: dict[str, int]
+
+
+@dataclass
+class RunLog:
+    """What one run notes. Rows are written at the end of each stage."""
+
+    lake: DeltaLake
+    run_id: str
+    job: str
+    started_at: datetime
+    ledger: list[dict[str, Any]] = field(default_factory=list)
+    _waiting: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(self) -> None:
+        """Make the ops tables, mark dead runs killed, note this one. Needs the lease."""
+        empty = self.lake.spark.createDataFrame([], "x int").where("false")
+        for table in OPS:
+            if self.lake.head(table) < 0:  # before the first thread: concurrent first appends fail
+                self.lake.append(table, table.conform(empty), {"run": self.run_id})
+        runs = [r.asDict() for r in self.lake.read(RUN).collect()]
+        for r in runs:
+            if r["status"] == "running":
+                r["status"] = "killed"
+        self._write_runs([*runs, self._row("running", None)])
+
+    def _row(self, status: str, as_of: date | None) -> dict[str, Any]:
+        ended = None if status == "running" else datetime.now(UTC)
+        return {
+            "run_id": self.run_id, "job": self.job, "started_at": self.started_at, "ended_at": ended, "status": status,
+            "version": __version__, "as_of": as_of,
+        }  # fmt: skip
+
+    def _write_runs(self, rows: list[dict[str, Any]]) -> None:
+        self.lake.replace(RUN, self._frame(RUN, rows), {"run": self.run_id})
+
+    def _frame(self, table: Table, rows: Iterable[dict[str, Any]]) -> DataFrame:
+        data = [tuple(r.get(c) for c in table.columns) for r in rows]
+        return self.lake.spark.createDataFrame(data, table.schema).coalesce(1)
+
+    def close(self, status: str, as_of: date | None) -> None:
+        """Note how the run ended."""
+        others = [r.asDict() for r in self.lake.read(RUN).where(f"run_id <> '{self.run_id}'").collect()]
+        self._write_runs([*others, self._row(status, as_of)])
+
+    def files(self, rows: list[dict[str, Any]]) -> None:
+        """Note files seen; written by `flush`."""
+        with self._lock:
+            self._waiting.setdefault(FILE.name, []).extend(rows)
+
+    def ledger_rows(self, rows: list[dict[str, Any]]) -> None:
+        """Note a stage's ledger; written by `flush`. Raises AssertionError when a row does not balance: then records were lost."""
+        for r in rows:
+            outcome = sum(
+                r[f"rows_{c}"] for c in ("written", "duplicate", "superseded", "excluded", "quarantined")
+            )
+            if outcome != r["rows_in"]:
+                raise AssertionError(
+                    f"ledger of {r['source']}/{r['kind']} at {r['stage']} does not balance: "
+                    f"{r['rows_in']} in, {outcome} accounted for"
+                )
+        with self._lock:
+            self.ledger += rows
+            self._waiting.setdefault(LEDGER.name, []).extend(rows)
+
+    def check_results(self, rows: list[dict[str, Any]]) -> None:
+        """Note results of quality checks; written by `flush`."""
+        with self._lock:
+            self._waiting.setdefault(CHECK_RESULT.name, []).extend(rows)
+
+    def flush(self) -> None:
+        """Write the rows noted so far: the ledger first, files last, since they mark a landing as done."""
+        with self._lock:
+            for table in (LEDGER, CHECK_RESULT, FILE):
+                rows = self._waiting.pop(table.name, [])
+                if rows:
+                    self.lake.append(table, self._frame(table, rows), {"run": self.run_id})
+
+    def quarantine(self, frame: DataFrame) -> None:
+        """Note refused or excluded records; columns of ops/quarantine, `run_id` is filled in."""
+        rows = QUARANTINE.conform(frame.selectExpr("*", f"'{self.run_id}' AS run_id"))
+        with self._lock:
+            self.lake.append(QUARANTINE, rows, {"run": self.run_id})
+
+    def publish(self, tables: dict[str, Published]) -> None:
+        """Publish these versions in one commit."""
+        now = datetime.now(UTC)
+        rows = [
+            {
+                "run_id": self.run_id, "table_name": name, "version": p.version, "published_at": now,
+                "fingerprint": p.fingerprint, "inputs": json.dumps(p.inputs, sort_keys=True),
+            }
+            for name, p in sorted(tables.items())
+        ]  # fmt: skip
+        self.lake.append(SNAPSHOT, self._frame(SNAPSHOT, rows), {"run": self.run_id})
+
+
+def published(lake: DeltaLake) -> dict[str, Published]:
+    """What the newest publication holds, by table; empty for a lake that never published."""
+    if lake.head(SNAPSHOT) < 0:
+        return {}
+    rows = lake.read(SNAPSHOT).collect()  # some fifty rows a publication
+    newest = max((r["run_id"] for r in rows), default=None)
+    latest = [r for r in rows if r["run_id"] == newest]
+    return {
+        r["table_name"]: Published(int(r["version"]), r["fingerprint"], json.loads(r["inputs"] or "{}")) for r in latest
+    }

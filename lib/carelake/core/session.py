@@ -1,0 +1,61 @@
+"""The Spark session: spark-submit gives it; without spark-submit this module does what spark-submit.sh does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from carelake.core.config import HOME
+from carelake.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def _properties(path: Path) -> dict[str, str]:
+    pairs = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.lstrip().startswith("#"):
+            key, _, value = line.strip().partition(" ")
+            pairs[key] = value.strip()
+    return pairs
+
+
+def driver_memory_mib() -> int:
+    """Heap of the driver: two fifths of the machine's memory, between 1 and 8 GiB; the rest is for Python and the page cache."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    return max(1024, min(8192, total * 2 // 5))
+
+
+def start(app: str, scratch: str | None) -> SparkSession:
+    """The session of a job, ready for Delta. `scratch` is a local folder for spill. Raises ConfigError."""
+    import pyspark
+    from pyspark.sql import SparkSession
+
+    if not pyspark.__version__.startswith("4.2."):
+        raise ConfigError(f"carelake needs Spark 4.2, this is {pyspark.__version__}: install pyspark 4.2.0")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(f"carelake {app}")
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # plain Python, not spark-submit
+        jars = sorted((HOME / ".venv" / "jars").glob("*.jar"))
+        settings = _properties(HOME / "conf" / "spark" / "local.conf")
+        settings.setdefault("spark.master", "local[*]")
+        if jars:
+            settings["spark.jars"] = ",".join(map(str, jars))
+        else:
+            settings.setdefault("spark.jars.packages", "io.delta:delta-spark_4.2_2.13:4.4.0")
+        settings.setdefault("spark.driver.memory", f"{driver_memory_mib()}m")
+        if scratch:
+            settings["spark.local.dir"] = scratch
+            settings["spark.sql.warehouse.dir"] = f"{scratch}/warehouse"
+        for key, value in settings.items():
+            builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("OFF" if "CARELAKE_DEBUG" not in os.environ else "WARN")
+    try:
+        session._jvm.io.delta.sql.DeltaSparkSessionExtension()
+    except TypeError:
+        raise ConfigError("Delta's jars are not on the class path: run ./spark-submit.sh, which fetches them") from None
+    return session

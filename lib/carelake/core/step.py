@@ -1,0 +1,74 @@
+"""Step: a pure function from tables to one table, whose wiring is checked when its module is imported."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from carelake.core.table import Table
+from carelake.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+Transform = Callable[..., "DataFrame"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value of the run that a transform may ask for; its value is part of the step's fingerprint."""
+
+    name: str
+    doc: str
+
+
+AS_OF = Setting("as_of", "the day on which gold, models and scores ask their questions (datetime.date)")
+EXTRACT_DATE = Setting("extract_date", "the latest extract date of any landed file (datetime.date)")
+VOCABULARY = Setting("vocabulary", "an OMOP vocabulary folder as Athena ships it, or None for the bundled subset (str | None)")
+SENDERS = Setting("senders", "name, priority, time zone and type concept of each sender (tuple of dicts, sorted by name)")
+RELEASE = Setting("release", "the version of carelake (str)")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What writes one table: `inputs` maps each parameter of `transform` to a Table or a Setting."""
+
+    writes: Table
+    inputs: Mapping[str, Table | Setting]
+    transform: Transform
+    doc: str
+
+    @property
+    def name(self) -> str:
+        """The table's name: a table has one writer."""
+        return self.writes.name
+
+    @property
+    def reads(self) -> tuple[Table, ...]:
+        """The tables that are read."""
+        return tuple(i for i in self.inputs.values() if isinstance(i, Table))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> DataFrame:
+        """Run the bare transform, as the tests do."""
+        return self.transform(*args, **kwargs)
+
+
+def step(*, writes: Table, **inputs: Table | Setting) -> Callable[[Transform], Step]:
+    """Declare that the decorated function writes a table from the named inputs.
+
+    Raises DeclarationError at import when the parameters are not exactly the inputs, or the docstring is missing.
+    """
+
+    def declare(function: Transform) -> Step:
+        parameters = list(inspect.signature(function).parameters)
+        if sorted(parameters) != sorted(inputs):
+            raise DeclarationError(f"step {writes.name}: parameters {parameters} are not the declared {sorted(inputs)}")
+        if not (function.__doc__ or "").strip():
+            raise DeclarationError(f"step {writes.name}: the transform has no docstring")
+        if writes in inputs.values():
+            raise DeclarationError(f"step {writes.name}: reads the table that it writes")
+        return Step(writes, dict(inputs), function, (function.__doc__ or "").strip())
+
+    return declare

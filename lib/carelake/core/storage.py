@@ -1,0 +1,138 @@
+"""Small files and listings below a root, on a local disk or on whatever Hadoop reaches (s3a, abfss, hdfs)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import SparkSession
+
+
+def is_local(uri: str) -> bool:
+    """Whether a path or URI is on the local disk."""
+    return "://" not in uri or uri.startswith("file:")
+
+
+def local_path(uri: str) -> Path:
+    """The local path of a path or `file:` URI."""
+    return Path(uri.removeprefix("file://").removeprefix("file:"))
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file found: its full path and its name below the place that was listed."""
+
+    path: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Files below `root`; `spark` gives Hadoop's file systems and is not used for a local root."""
+
+    root: str
+    spark: SparkSession | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether the root is on the local disk."""
+        return is_local(self.root)
+
+    def path(self, name: str) -> str:
+        """Full path of a name below the root."""
+        return f"{self.root.rstrip('/')}/{name}" if name else self.root
+
+    def _hadoop(self, name: str) -> tuple[Any, Any, Any]:
+        assert self.spark is not None
+        jvm = self.spark._jvm
+        path = jvm.org.apache.hadoop.fs.Path(self.path(name))
+        return path.getFileSystem(self.spark._jsc.hadoopConfiguration()), path, jvm
+
+    def exists(self, name: str) -> bool:
+        """Whether a file or folder is there."""
+        if self.local:
+            return local_path(self.path(name)).exists()
+        fs, path, _ = self._hadoop(name)
+        return bool(fs.exists(path))
+
+    def read_text(self, name: str) -> str | None:
+        """The text of a small file, or None when it is not there."""
+        if self.local:
+            try:
+                return local_path(self.path(name)).read_text(encoding="utf-8")
+            except FileNotFoundError:
+                return None
+        fs, path, jvm = self._hadoop(name)
+        if not fs.exists(path):
+            return None
+        stream = fs.open(path)
+        try:
+            return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()
+
+    def write_text(self, name: str, text: str, *, exclusive: bool = False) -> bool:
+        """Write a small file whole; with `exclusive` only when it is not there. Returns whether it was written."""
+        if self.local:
+            target = local_path(self.path(name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if exclusive:
+                try:
+                    with target.open("x", encoding="utf-8") as f:
+                        f.write(text)
+                except FileExistsError:
+                    return False
+                return True
+            part = target.with_name(f".{target.name}.{os.getpid()}")
+            part.write_text(text, encoding="utf-8")
+            part.replace(target)
+            return True
+        fs, path, jvm = self._hadoop(name)
+        if exclusive and fs.exists(path):
+            return False
+        stream = fs.create(path, not exclusive)
+        try:
+            stream.write(bytearray(text, "utf-8"))
+        finally:
+            stream.close()
+        return True
+
+    def delete(self, name: str) -> None:
+        """Remove a file; nothing happens when it is not there."""
+        if self.local:
+            local_path(self.path(name)).unlink(missing_ok=True)
+            return
+        fs, path, _ = self._hadoop(name)
+        fs.delete(path, False)
+
+    def files(self) -> Iterator[Entry]:
+        """Every file below the root, or the root itself when it is a file, sorted by name; hidden names are left out."""
+        if self.local:
+            top = local_path(self.root)
+            if top.is_file():
+                yield Entry(str(top), top.name, top.stat().st_size)
+                return
+            for found in sorted(p for p in top.rglob("*") if p.is_file()):
+                name = found.relative_to(top).as_posix()
+                if not any(part.startswith(".") for part in name.split("/")):
+                    yield Entry(str(found), name, found.stat().st_size)
+            return
+        fs, path, _ = self._hadoop("")
+        status = fs.getFileStatus(path)
+        if status.isFile():
+            yield Entry(str(path), str(path.getName()), int(status.getLen()))
+            return
+        base = str(status.getPath().toString()).rstrip("/") + "/"
+        found_entries = []
+        walk = fs.listFiles(path, True)
+        while walk.hasNext():
+            one = walk.next()
+            full = str(one.getPath().toString())
+            found_entries.append(Entry(full, full.removeprefix(base), int(one.getLen())))
+        yield from sorted(found_entries, key=lambda e: e.name)

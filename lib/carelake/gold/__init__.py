@@ -1,0 +1,1 @@
+"""What people ask for: cohorts, measures, features."""

@@ -1,0 +1,1 @@
+"""What was known about a person before an index date."""

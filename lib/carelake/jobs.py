@@ -1,0 +1,160 @@
+"""What each job of the command line does with a session and a lake."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from carelake import learning, quality
+from carelake.bronze.table import bronze_table
+from carelake.core import lease
+from carelake.core.lake import DeltaLake
+from carelake.core.progress import Progress
+from carelake.core.run import new_run_id, now
+from carelake.core.runlog import RunLog, published
+from carelake.errors import QualityGateError
+from carelake.pipeline import Run, check_mark
+from carelake.report.write import PLACE, write
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pyspark.sql import SparkSession
+
+    from carelake.core.config import Config, Sender
+
+
+def perform(
+    job: str,
+    options: argparse.Namespace,
+    config: Config,
+    given: tuple[Sender, ...],
+    root: str,
+    session: SparkSession,
+    note: dict[str, Any],
+) -> int:
+    """Run the job; `note` is filled for `--json`. Returns the exit code; raises CarelakeError."""
+    note["jvm"] = int(session._jvm.java.lang.ProcessHandle.current().pid())
+    lake = DeltaLake(session, root)
+    note |= {"run_id": new_run_id(), "lake": root}
+    check_mark(lake)
+    if getattr(options, "plan", False):
+        _print_plan(Run(config, lake, RunLog(lake, "", job, now()), Progress(), given))
+        note["status"] = "succeeded"
+        return 0
+    if job == "quality" and (options.digest or options.storage):
+        return _inspect(lake, options, note)
+    with lease.held(lake.storage, note["run_id"]):
+        log = RunLog(lake, note["run_id"], job, now())
+        log.open()
+        run = Run(
+            config, lake, log, Progress(), given, full=getattr(options, "full", False),
+            as_of=getattr(options, "as_of", None), vocabulary=getattr(options, "vocabulary", None), before=published(lake),
+        )  # fmt: skip
+        status = "failed"
+        try:
+            _stages(job, options, run, note)
+            status = "succeeded"
+        except (KeyboardInterrupt, GeneratorExit):
+            status = "killed"
+            raise
+        except BaseException as e:
+            status = "killed" if not isinstance(e, Exception) else "failed"
+            raise
+        finally:
+            _fill(note, run, status)
+            with contextlib.suppress(Exception):
+                log.flush()
+            with contextlib.suppress(Exception):
+                log.close(status, note["as_of"])
+    for line in note.pop("last_lines", [f"lake: {root}"]):
+        print(line, flush=True)  # noqa: T201
+    return 0
+
+
+def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any]) -> None:
+    """The stages of a job, in order."""
+    until = {"to_bronze": "bronze", "to_silver": "silver", "to_gold": "gold", "train": "train", "score": "score"}.get(
+        job, getattr(options, "until", None) or "report"
+    )
+    if job == "quality":
+        failed = [r for r in quality.check(run.lake, run.log, _tables(run)) if r["status"] == "fail"]
+        run.log.flush()
+        for r in failed:
+            print(f"fail {r['check_name']} {r['table_name']} {r['rows_violating']} of {r['rows_checked']}", flush=True)  # noqa: T201
+        if failed:
+            raise QualityGateError(f"{len(failed)} quality checks failed: see ops/check_result")
+        return
+    if job in ("pipeline", "to_bronze"):
+        run.bronze()
+    if job in ("pipeline", "to_silver") and until != "bronze":
+        run.silver()
+        run.gate()
+    if job in ("to_gold", "train", "score", "report"):
+        run.lake.pinned |= {name: p.version for name, p in run.before.items()}  # what was published, not a run in progress
+    if job in ("pipeline", "to_gold") and until not in ("bronze", "silver"):
+        run.gold()
+        run.gate()
+    if job == "train" or (job == "pipeline" and until in ("train", "score", "report")):
+        learning.train(run, options.model)
+    if job == "score" or (job == "pipeline" and until in ("score", "report")):
+        learning.score(run, options.model)
+        run.after_scores()
+    run.publish()
+    if job == "report" or (job == "pipeline" and until == "report"):
+        _report(run, note)
+
+
+def _report(run: Run, note: dict[str, Any]) -> None:
+    """Write the page when something new was published or there is none, and say where things are."""
+    if run.published_new or not run.lake.storage.exists(PLACE):
+        omop = [t for n, t in sorted(run.catalog.declared.items()) if n.startswith("silver/omop/")]
+        write(
+            run.lake, omop, run.catalog.models.values(), learning.tracking(run.lake.root),
+            as_of=str(run.settings()["as_of"]), synthetic=run.is_sample,
+        )  # fmt: skip
+    note["last_lines"] = [f"{name}: {uri}" for name, uri in learning.links(run.lake.root).items()]
+
+
+def _tables(run: Run) -> list[Any]:
+    return [t for t in run.catalog.declared.values() if t.name.startswith(("silver/", "gold/"))]
+
+
+def _inspect(lake: DeltaLake, options: argparse.Namespace, note: dict[str, Any]) -> int:
+    run = Run({}, lake, RunLog(lake, "", "quality", now()), Progress(), ())  # type: ignore[arg-type]
+    tables = _tables(run) + [bronze_table(m.sender) for m in run.members]
+    if options.digest:
+        for name, rows, digest in quality.digest(lake, tables):
+            print(f"{digest}  {rows:>10}  {name}", flush=True)  # noqa: T201
+    if options.storage:
+        faults = quality.storage_faults(lake, tables)
+        for line in faults:
+            print(line, flush=True)  # noqa: T201
+        if faults:
+            raise QualityGateError(f"{len(faults)} faults of storage")
+    note["status"] = "succeeded"
+    return 0
+
+
+def _print_plan(run: Run) -> None:
+    for line in run.catalog.lineage(run.plan()):
+        print(line, flush=True)  # noqa: T201
+
+
+def _fill(note: dict[str, Any], run: Run, status: str) -> None:
+    as_of = run.as_of or run.extract_date
+    note |= {
+        "status": status,
+        "as_of": as_of,
+        "steps": [
+            {
+                "stage": r.table.split("/")[0], "table": r.table, "rows_in": None, "rows_written": r.rows,
+                "rows_quarantined": r.rejected, "rows_excluded": None, "seconds": round(r.seconds, 3),
+                "version": r.version, "skipped": r.skipped,
+            }
+            for r in run.results
+        ],
+        "sources": run.log.ledger,
+        "models": run.models,
+        "persons_affected": run.persons_affected,
+    }  # fmt: skip

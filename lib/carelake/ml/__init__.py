@@ -1,0 +1,1 @@
+"""Training, evaluation and tracking; the only import of mlflow."""

@@ -1,0 +1,213 @@
+"""MLflow: the only module that imports it. Runs, registered versions, the champion alias, models in and out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from carelake.errors import UsageError
+
+# said before MLflow is imported: nothing is sent anywhere, no bars on the terminal
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+    from pyspark.ml import PipelineModel
+
+CHAMPION = "champion"
+_FINGERPRINT = "carelake.fingerprint"
+_REFERENCE = "reference.json"
+_PINNED = ("mlflow", "pyspark", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Where MLflow keeps runs (`uri`) and where the artifacts of new experiments go (`artifact_root`, folder or URI)."""
+
+    uri: str
+    artifact_root: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version with the run that made it."""
+
+    version: str
+    approved: bool
+    run_id: str
+    metrics: Mapping[str, float]
+    params: Mapping[str, str]
+
+
+def _local(artifact_root: str) -> Path | None:
+    parsed = urlparse(artifact_root)
+    if parsed.scheme == "file":
+        return Path(unquote(parsed.path))
+    return Path(artifact_root) if len(parsed.scheme) < 2 else None
+
+
+@contextlib.contextmanager
+def _session(tracking: Tracking) -> Iterator[Any]:
+    """MLflow pointed at `tracking`, quiet."""
+    import mlflow
+
+    loggers = [logging.getLogger(n) for n in ("mlflow", "mlflow.store.db.utils", "mlflow.spark", "alembic")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    # stays set: mlflow.get_tracking_uri() cannot tell "unset" from its default, which is the working directory
+    mlflow.set_tracking_uri(tracking.uri)
+    try:
+        yield mlflow
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _spark_scratch(tracking: Tracking) -> Iterator[str | None]:
+    """A folder beside the artifacts for the copies that mlflow.spark makes; None (its default) for a remote root."""
+    root = _local(tracking.artifact_root)
+    if root is None:
+        yield None
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    scratch = tempfile.mkdtemp(prefix=".spark-", dir=root)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _version(client: Any, version: ModelVersion, run: Run) -> Version:
+    approved = version.tags.get("approved") == "true"
+    return Version(str(version.version), approved, run.info.run_id, dict(run.data.metrics), dict(run.data.params))
+
+
+def _finished(client: Any, registered: str) -> Iterator[tuple[ModelVersion, Run]]:
+    """Registered versions whose run came to its end, newest first."""
+    versions = client.search_model_versions(f"name = '{registered}'")
+    for version in sorted(versions, key=lambda v: -int(v.version)):
+        run = client.get_run(version.run_id)
+        if run.info.status == "FINISHED":
+            yield version, run
+
+
+def find(tracking: Tracking, registered: str, fingerprint: str) -> Version | None:
+    """The version that a finished run with this fingerprint registered, or None. Raises UsageError on an odd fingerprint."""
+    if not fingerprint.replace("-", "").isalnum():
+        raise UsageError("the fingerprint of a training must be letters, digits and hyphens")
+    with _session(tracking) as mlflow:
+        client = mlflow.MlflowClient()
+        for version, run in _finished(client, registered):
+            if run.data.tags.get(_FINGERPRINT) == fingerprint:
+                return _version(client, version, run)
+    return None
+
+
+def record(
+    tracking: Tracking,
+    *,
+    experiment: str,
+    registered: str,
+    fingerprint: str,
+    model: PipelineModel,
+    params: Mapping[str, str],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    files: Path,
+    reference: Mapping[str, Any],
+    failed: tuple[str, ...],
+) -> Version:
+    """Log one run and register its model; `champion` moves to it only when no gate `failed`.
+
+    The fingerprint is written last, so that a run that was killed half way is never taken for a finished one.
+    """
+    known = {name: float(value) for name, value in metrics.items() if value == value and abs(value) != float("inf")}
+    with _session(tracking) as mlflow, _spark_scratch(tracking) as scratch:
+        import mlflow.spark
+
+        client = mlflow.MlflowClient()
+        with mlflow.start_run(experiment_id=_experiment(client, tracking, experiment), run_name=registered) as active:
+            run_id = active.info.run_id
+            mlflow.log_params(dict(params))
+            mlflow.log_metrics(known)
+            mlflow.set_tags({**tags, "approved": str(not failed).lower(), "gates_failed": ", ".join(failed) or "none"})
+            mlflow.log_artifacts(str(files))
+            mlflow.log_dict(dict(reference), _REFERENCE)
+            info = mlflow.spark.log_model(model, "model", dfs_tmpdir=scratch, pip_requirements=_requirements())
+            # not by log_model's registered_model_name, which prints
+            if not client.search_registered_models(f"name = '{registered}'"):
+                client.create_registered_model(registered)
+            version = str(client.create_model_version(registered, info.model_uri, run_id, model_id=info.model_id).version)
+            for name, value in (("approved", str(not failed).lower()), ("gates_failed", ", ".join(failed) or "none")):
+                client.set_model_version_tag(registered, version, name, value)
+            if not failed:
+                client.set_registered_model_alias(registered, CHAMPION, version)
+            mlflow.set_tag(_FINGERPRINT, fingerprint)
+        return Version(version, not failed, run_id, known, dict(params))
+
+
+def current(tracking: Tracking, registered: str) -> Version | None:
+    """The champion, else the newest candidate of a finished run, else None."""
+    from mlflow.exceptions import MlflowException
+
+    with _session(tracking) as mlflow:
+        client = mlflow.MlflowClient()
+        try:
+            champion = client.get_model_version_by_alias(registered, CHAMPION)
+            return _version(client, champion, client.get_run(champion.run_id))
+        except MlflowException:
+            pass  # no such model or no such alias: look for a candidate
+        for version, run in _finished(client, registered):
+            return _version(client, version, run)
+    return None
+
+
+def load(tracking: Tracking, registered: str, version: Version) -> tuple[PipelineModel, Mapping[str, Any]]:
+    """The Spark model of a version, and the reference values logged with it."""
+    with _session(tracking) as mlflow, _spark_scratch(tracking) as scratch:
+        import mlflow.spark
+
+        reference = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/{_REFERENCE}")
+        return mlflow.spark.load_model(f"models:/{registered}/{version.version}", dfs_tmpdir=scratch), reference
+
+
+def _experiment(client: Any, tracking: Tracking, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return str(found.experiment_id)
+    # with SQLite the default artifact location would be ./mlruns, outside the lake
+    root = _local(tracking.artifact_root)
+    base = root.absolute().as_uri() if root is not None else tracking.artifact_root.rstrip("/")
+    return str(client.create_experiment(name, artifact_location=f"{base}/{name.rsplit('/', 1)[-1]}"))
+
+
+def _requirements() -> list[str]:
+    """What is needed to load the model, from what is installed: MLflow would otherwise start a process to infer it."""
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in _PINNED]
+
+
+def read_artifacts(tracking: Tracking, run_id: str, names: tuple[str, ...]) -> dict[str, bytes]:
+    """The named artifacts of a run, those that it has, as bytes."""
+    found: dict[str, bytes] = {}
+    with _session(tracking) as mlflow, tempfile.TemporaryDirectory() as scratch:
+        for name in names:
+            with contextlib.suppress(Exception):  # an artifact that is not there raises another class in every store
+                path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=scratch)
+                found[name] = Path(path).read_bytes()
+    return found

@@ -1,0 +1,1 @@
+"""One file per risk model: label, features, estimator, gates, intended use."""

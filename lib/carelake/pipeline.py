@@ -1,0 +1,291 @@
+"""The pipeline: land, conform, link, OMOP, gold, gate, models, publish. What the jobs of the command line share."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from carelake import LAKE_FORMAT, __version__
+from carelake.bronze.land import land, recover
+from carelake.bronze.table import bronze_table
+from carelake.catalog import Catalog, catalog
+from carelake.core.lake import DeltaLake
+from carelake.core.ops import FILE
+from carelake.core.run import Context, StepResult, fingerprint, now, run_plan
+from carelake.core.runlog import Published, RunLog, published
+from carelake.errors import ConfigError, LakeError, QualityGateError
+from carelake.quality import check
+from carelake.silver.conformed.conform import Member
+from carelake.silver.conformed.encounter import ENCOUNTER
+from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from carelake.core.config import Config, Sender
+    from carelake.core.progress import Progress
+    from carelake.core.step import Step
+
+MARK = "ops/_lake.json"
+UNTIL = ("bronze", "silver", "gold", "train", "score")
+
+
+@dataclass
+class Run:
+    """One run over one lake, which it holds."""
+
+    config: Config
+    lake: DeltaLake
+    log: RunLog
+    progress: Progress
+    given: tuple[Sender, ...]  # the senders named on the command line
+    full: bool = False
+    as_of: date | None = None
+    vocabulary: str | None = None
+    catalog: Catalog = field(default_factory=catalog)
+    results: list[StepResult] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
+    before: dict[str, Published] = field(default_factory=dict)
+    extract_date: date | None = None
+    persons_affected: int = 0
+    published_new: bool = False
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the lake was begun with the bundled sample."""
+        return bool(_mark(self.lake).get("sample"))
+
+    @property
+    def members(self) -> list[Member]:
+        """The senders that have landed anything, with their formats."""
+        rows = self.lake.read(FILE).where("status IN ('landed', 'quarantined')").select("source", "format").distinct().collect()
+        return [
+            Member(r["source"], self.catalog.sources[r["format"]])
+            for r in sorted(rows)
+            if self.lake.head(bronze_table(r["source"])) >= 0
+        ]
+
+    def senders(self) -> dict[str, Sender]:
+        """Configuration of every sender of this lake: the sample's in a lake that began with it, then the given ones."""
+        known = {s.name: s for s in self.config.senders}
+        if _mark(self.lake).get("sample"):
+            known |= {s.name: s for s in self.config.sample}
+        return known | {s.name: s for s in self.given}
+
+    # --- stages ---------------------------------------------------------------------------------------------------
+
+    def bronze(self) -> int:
+        """Land what is new of the senders asked for. Returns the records added."""
+        todo = self._to_land()
+        for s in todo:
+            if s.format not in self.catalog.sources:
+                known = ", ".join(sorted(self.catalog.sources))
+                raise ConfigError(f"source {s.name}: no format {s.format}; there are {known}")
+        mine = {m.sender: m.source.format for m in self.members}
+        for s in todo:
+            if mine.get(s.name, s.format) != s.format:
+                raise ConfigError(f"source {s.name}: this lake knows it as {mine[s.name]}: give the new format another name")
+
+        def one(s: Sender) -> int:
+            source = self.catalog.sources[s.format]
+            recover(self.lake, self.log, s.name, s.format)
+            return land(self.lake, self.log, s, source, now())
+
+        with ThreadPoolExecutor(self.config.write_threads, thread_name_prefix="land") as pool:
+            added = list(pool.map(lambda s: (s, one(s)), todo))
+        fault("bronze:landed")
+        self.log.flush()
+        for s, n in added:
+            self.progress.step("bronze", f"bronze/{s.name}", n, 0.0)
+            self.results.append(StepResult(f"bronze/{s.name}", self.lake.head(bronze_table(s.name)), n, 0, 0.0, "", {}))
+        return sum(n for _, n in added)
+
+    def _to_land(self) -> list[Sender]:
+        mark = _mark(self.lake)
+        if self.given:
+            if mark.get("sample"):
+                raise ConfigError("this lake was begun with the bundled sample: give other data another --lake")
+            todo, sample = list(self.given), False
+        else:
+            todo = [s for s in self.config.senders if s.path]
+            sample = not todo and bool(self.config.sample)
+            if sample:
+                if mark and not mark.get("sample"):
+                    raise ConfigError("this lake holds other data than the bundled sample: name its sources with --source")
+                todo = list(self.config.sample)
+        if not todo:
+            raise ConfigError("no source has a path: give --source NAME=PATH or a path in the configuration")
+        if not mark:
+            text = json.dumps({"format": LAKE_FORMAT, "release": __version__, "sample": sample})
+            self.lake.storage.write_text(MARK, text)
+        return todo
+
+    def silver(self) -> None:
+        """Conformed, link, vocabulary and omop tables, with their ledgers."""
+        steps = [s for s in self.plan() if s.name.startswith("silver/")]
+        conformed = [s for s in steps if s.name.startswith("silver/conformed/")]
+        done = self._run(conformed, {})
+        if any(not r.skipped for r in done):
+            conformed_ledger(self.lake, self.log, self.members)
+            self.log.flush()
+        fault("silver:conformed")
+        rest = [s for s in steps if s not in conformed]
+        done = self._run(rest, self.settings())
+        person = self.catalog.declared["silver/omop/person"]
+        if any(not r.skipped for r in done):
+            self._person_history()
+            omop_ledger(self.lake, self.log, self.members, person)
+            self.log.flush()
+            self.persons_affected = self.lake.read(person).count()
+
+    def _person_history(self) -> None:
+        """Keep every change of a link since the last publication."""
+        from carelake.silver.link.person_history import changes
+        from carelake.silver.link.tables import PERSON_HISTORY, PERSON_LINK
+
+        old = DeltaLake(self.lake.spark, self.lake.root, {PERSON_LINK.name: -1})
+        if PERSON_LINK.name in self.before:
+            old.pinned[PERSON_LINK.name] = self.before[PERSON_LINK.name].version
+        moved = PERSON_HISTORY.conform(changes(old.read(PERSON_LINK), self.lake.read(PERSON_LINK)))
+        commit = self.lake.append(PERSON_HISTORY, moved.selectExpr("*", f"'{self.log.run_id}' AS _run"), {"run": self.log.run_id})
+        self.results.append(StepResult(PERSON_HISTORY.name, commit.version, commit.rows, 0, 0.0, "", {}))
+
+    def gold(self) -> None:
+        """Cohorts, measures, features: what does not come after scores."""
+        self._run(self._gold(after_scores=False), self.settings())
+
+    def after_scores(self) -> None:
+        """The gold tables that are made from scores, such as the worklist."""
+        self._run(self._gold(after_scores=True), self.settings())
+
+    def _gold(self, *, after_scores: bool) -> list[Step]:
+        later = {"gold/risk_score"}
+        for s in self.plan():  # inputs come first, so one pass finds all that follow
+            if any(t.name in later for t in s.reads):
+                later.add(s.name)
+        return [s for s in self.plan() if s.name.startswith("gold/") and (s.name in later) == after_scores]
+
+    def gate(self) -> None:
+        """Stop a promotion when a fatal check fails. Raises QualityGateError."""
+        if all(r.skipped for r in self.results if not r.table.startswith("bronze/")):
+            return
+        tables = [t for t in self.catalog.declared.values() if t.name.startswith(("silver/", "gold/"))]
+        failed = [r for r in check(self.lake, self.log, tables) if r["status"] == "fail"]
+        self.log.flush()
+        if failed and "fatal" in self.config.gate:
+            names = ", ".join(sorted({f"{r['check_name']} of {r['table_name']}" for r in failed}))
+            raise QualityGateError(f"the quality gate failed: {names}; nothing was published, see ops/check_result")
+
+    def publish(self) -> None:
+        """Publish what this run wrote, with what was published before; nothing when nothing is new."""
+        wrote = {r.table: Published(r.version, r.fingerprint, r.inputs) for r in self.results if not r.skipped}
+        if all(self.before.get(n) and self.before[n].version == p.version for n, p in wrote.items()):
+            return
+        fault("publish:before")
+        self.log.publish(self.before | wrote)
+        fault("publish:after")
+        self.published_new = True
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def plan(self) -> list[Step]:
+        """The steps of silver and gold for this lake's senders."""
+        return self.catalog.plan(self.members)
+
+    def settings(self) -> dict[str, Any]:
+        """Values that steps may ask for."""
+        if self.extract_date is None:
+            self.extract_date = self._extract_date()
+        known = self.senders()
+        return {
+            "as_of": self.as_of or self.extract_date,
+            "extract_date": self.extract_date,
+            "vocabulary": self.vocabulary or self.config.vocabulary,
+            "senders": self._sender_dicts(known),
+            "release": __version__,
+        }
+
+    def _sender_dicts(self, known: Mapping[str, Sender]) -> tuple[dict[str, Any], ...]:
+        return tuple(
+            known[m.sender].as_dict() if m.sender in known else {"name": m.sender, "format": m.source.format, "priority": 100}
+            for m in self.members
+        )
+
+    def _extract_date(self) -> date:
+        """The latest extract date of the landings; without any, the latest day on which an encounter began."""
+        row = self.lake.read(FILE).where("status = 'landed'").selectExpr("max(extract_date) AS d").first()
+        if row is not None and row["d"] is not None:
+            return row["d"]
+        seen = self.lake.read(ENCOUNTER).selectExpr("to_date(max(start_datetime)) AS d").first()
+        if seen is None or seen["d"] is None:
+            raise ConfigError("no file says of which day it speaks: give --as-of, or extract_date in the configuration")
+        return seen["d"]
+
+    def _run(self, steps: list[Step], settings: dict[str, Any]) -> list[StepResult]:
+        members = self.members
+        values = settings or {"senders": self._sender_dicts(self.senders())}
+        modules = tuple(sorted({x.transform.__module__ for m in members for x in m.source.mappings}))
+
+        def also(step: Step) -> tuple[str, ...]:
+            return modules if step.name in self.catalog.contracts else ()
+
+        def skip(step: Step) -> StepResult | None:
+            return None if self.full else self._as_published(step, values, also(step))
+
+        def quarantine(step: Step, rejected: DataFrame) -> None:
+            if step.name in self.catalog.contracts:
+                reject_conformed(self.lake, self.log, members, step, rejected)
+            else:
+                reject_later(self.log, step, rejected)
+
+        context = Context(self.log.run_id, values, quarantine, self.progress, fault)
+        done = run_plan(steps, self.lake, context, threads=self.config.write_threads, skip=skip, also=also)
+        self.results += done
+        return done
+
+    def _as_published(self, step: Step, values: Mapping[str, Any], also: tuple[str, ...]) -> StepResult | None:
+        last = self.before.get(step.name)
+        if last is None or last.fingerprint != fingerprint(step, values, also):
+            return None
+        inputs = {t.name: self.lake.version(t) for t in step.reads}
+        if inputs != last.inputs or self.lake.head(step.writes) != last.version:
+            return None
+        return StepResult(step.name, last.version, 0, 0, 0.0, last.fingerprint or "", last.inputs, skipped=True)
+
+
+def reject_later(log: RunLog, step: Step, rejected: DataFrame) -> None:
+    """Quarantine rows of a table after the contracts: these rows were derived, the records that they come from stay."""
+    stage = "gold" if step.name.startswith("gold/") else "omop"
+    record = "_record" if "_record" in rejected.columns else "cast(NULL AS bigint) AS _record"
+    source = "coalesce(_source, 'derived')" if "_source" in rejected.columns else "'derived'"
+    rows = rejected.selectExpr(f"{source} AS source", record, "explode(_reasons) AS why").selectExpr(
+        "source", f"'{step.name}' AS kind", f"'{stage}' AS stage", "_record AS record_id", "split(why, ':', 2)[0] AS reason",
+        "split(why, ':', 2)[1] AS rule", "'repaired' AS severity", "1 AS n_records",
+    )  # fmt: skip
+    log.quarantine(rows)
+
+
+def _mark(lake: DeltaLake) -> dict[str, Any]:
+    mark: dict[str, Any] = json.loads(lake.storage.read_text(MARK) or "{}")
+    return mark
+
+
+def check_mark(lake: DeltaLake) -> None:
+    """Refuse a lake of a newer version. Raises LakeError."""
+    found = int(_mark(lake).get("format", LAKE_FORMAT))
+    if found > LAKE_FORMAT:
+        raise LakeError(f"the lake {lake.root} was written by a newer carelake (format {found}): upgrade carelake")
+
+
+def fault(point: str) -> None:
+    """For the kill tests: die at this very point when FAULT names it."""
+    if os.environ.get("FAULT") == point:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+

@@ -1,0 +1,97 @@
+"""Checks over whole tables: keys, the ledger, files and log; and the digest by which two lakes are compared."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from carelake.core.ops import LEDGER
+from carelake.core.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyspark.sql import DataFrame
+
+    from carelake.core.lake import DeltaLake
+    from carelake.core.runlog import RunLog
+    from carelake.core.table import Table
+
+
+def check(lake: DeltaLake, log: RunLog, tables: Iterable[Table]) -> list[dict[str, Any]]:
+    """Keys unique and the ledger balanced, in two jobs. Writes ops/check_result; returns its rows."""
+    there = [t for t in tables if lake.version(t) >= 0]
+    counted = reduce(lambda a, b: a.unionByName(b), [_key_counts(lake, t) for t in there]).collect() if there else []
+    rows = [
+        {
+            "check_name": "primary_key_unique", "level": "table", "table_name": r["name"], "field_name": None,
+            "rows_checked": int(r["n"]), "rows_violating": int(r["n"]) - int(r["n_keys"]), "threshold": 0.0,
+            "status": "pass" if r["n"] == r["n_keys"] else "fail",
+        }
+        for r in counted
+    ]  # fmt: skip
+    outcome = "rows_written + rows_duplicate + rows_superseded + rows_excluded + rows_quarantined"
+    balance = lake.read(LEDGER).selectExpr("count(*) AS n", f"count_if(rows_in <> {outcome}) AS bad").first()
+    n, bad = (int(balance["n"]), int(balance["bad"])) if balance else (0, 0)
+    rows.append({
+        "check_name": "ledger_balances", "level": "lake", "table_name": LEDGER.name, "field_name": None,
+        "rows_checked": n, "rows_violating": bad, "threshold": 0.0, "status": "fail" if bad else "pass",
+    })  # fmt: skip
+    full = [{"run_id": log.run_id, "concept_id": None, **r} for r in rows]
+    log.check_results(full)
+    return full
+
+
+def _key_counts(lake: DeltaLake, table: Table) -> DataFrame:
+    key = ", ".join(f"`{c}`" for c in table.key)
+    return lake.read(table).selectExpr(
+        f"'{table.name}' AS name", "count(*) AS n", f"count(DISTINCT struct({key})) AS n_keys"
+    )
+
+
+def digest(lake: DeltaLake, tables: Iterable[Table]) -> list[tuple[str, int, str]]:
+    """Per table its name, rows and a multiset hash of its business columns (no `_run`, no `*_at`), any row order the same."""
+    there = sorted((t for t in tables if lake.version(t) >= 0), key=lambda t: t.name)
+    if not there:
+        return []
+    frames = []
+    for t in there:
+        kept = [f"`{f.name}`" for f in t.fields if f.name != "_run" and not f.name.endswith("_at")]
+        h = f"xxhash64({', '.join(kept)})"
+        frames.append(
+            lake.read(t).selectExpr(
+                f"'{t.name}' AS name", "count(*) AS n",
+                f"coalesce(sum(cast({h} AS decimal(38,0))), 0) AS s", f"coalesce(bit_xor({h}), 0) AS x",
+            )
+        )  # fmt: skip
+    rows = reduce(lambda a, b: a.unionByName(b), frames).collect()
+    mask = (1 << 64) - 1
+    return [(r["name"], int(r["n"]), f"{int(r['s']) & mask:016x}{int(r['x']) & mask:016x}") for r in sorted(rows)]
+
+
+def storage_faults(lake: DeltaLake, tables: Iterable[Table]) -> list[str]:
+    """Files that a table's log names and that are missing or of another size, and logs that cannot be read: one line each."""
+    faults = []
+    for t in sorted(tables, key=lambda t: t.name):
+        try:
+            if lake.head(t) < 0:
+                continue
+            log = lake.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(lake.spark._jsparkSession, lake.path(t))
+            named = {r["path"]: int(r["size"]) for r in _named_files(lake, log)}
+        except Exception:
+            faults.append(f"{t.name}: the log cannot be read")
+            continue
+        found = {e.name: e.size for e in Storage(lake.path(t), lake.spark).files()}
+        for path, size in sorted(named.items()):
+            if found.get(path) != size:
+                faults.append(f"{t.name}: a data file is {'missing' if path not in found else 'of another size'}")
+    return faults
+
+
+def _named_files(lake: DeltaLake, log: Any) -> list[Any]:
+    from pyspark.sql import DataFrame
+
+    files = DataFrame(log.unsafeVolatileSnapshot().allFiles().toDF(), lake.spark)
+    return files.selectExpr("url_decode(path) AS path", "size").collect()
+
+

@@ -1,0 +1,1 @@
+"""From source records to OMOP CDM v5.4."""

@@ -1,0 +1,59 @@
+"""Which bronze records are not the version that counts."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from carelake.core.table import Field, Table
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+VERSION = Table(
+    name="silver/conformed/version",
+    doc="One row per bronze record that is not the latest version of its key: a duplicate of the version before it, "
+    "superseded by a later one, or in conflict (same key and version time, other content: all copies).",
+    fields=(
+        Field("source", "string", "Sender", required=True),
+        Field("kind", "string", "Kind of record", required=True),
+        Field("record_id", "bigint", "Bronze record id", required=True),
+        Field("file", "string", "File below the landed path", required=True),
+        Field("byte_offset", "bigint", "First byte of the record", required=True),
+        Field("record_no", "bigint", "Number of the record in its file"),
+        Field("state", "string", "duplicate, superseded, conflict", required=True),
+    ),
+    key=("source", "file", "byte_offset"),
+)
+
+# The order of versions (DESIGN, Versions): the sender's own time, else the extract date, else the content.
+# File and offset only make the choice among byte-identical copies definite.
+_ORDER = "coalesce(version_at, cast(extract_date AS timestamp)) ASC NULLS FIRST, content_hash, _run, file, byte_offset"
+
+
+def versions(bronze: dict[str, DataFrame]) -> DataFrame:
+    """Rows of VERSION from the bronze tables by sender. Reads no payload."""
+    return reduce(lambda a, b: a.unionByName(b), [_of(sender, frame) for sender, frame in sorted(bronze.items())])
+
+
+def _of(sender: str, records: DataFrame) -> DataFrame:
+    narrow = records.where("problem IS NULL").selectExpr(
+        f"'{sender}' AS source", "kind", "record_id", "file", "byte_offset", "record_no", "version_at", "extract_date",
+        "content_hash", "_run", "xxhash64(kind, coalesce(record_key, hex(content_hash))) AS k",
+    )  # fmt: skip
+    several = narrow.groupBy("k").count().where("count > 1").select("k")
+    seen = narrow.join(several, "k", how="left_semi")
+    marked = seen.selectExpr(
+        "*",
+        "version_at IS NOT NULL AND size(collect_set(content_hash) OVER (PARTITION BY k, version_at)) > 1 AS conflict",
+        f"lag(content_hash) OVER (PARTITION BY k ORDER BY {_ORDER}) AS before",
+    )
+    judged = marked.selectExpr(
+        "*", "CASE WHEN conflict THEN 'conflict' WHEN before = content_hash THEN 'duplicate' END AS early"
+    )
+    numbered = judged.selectExpr("*", f"row_number() OVER (PARTITION BY k, early IS NULL ORDER BY {_ORDER}) AS n",
+                                 "count(*) OVER (PARTITION BY k, early IS NULL) AS total")  # fmt: skip
+    states = numbered.selectExpr("*", "coalesce(early, CASE WHEN n < total THEN 'superseded' END) AS state")
+    return states.where("state IS NOT NULL").select(
+        "source", "kind", "record_id", "file", "byte_offset", "record_no", "state"
+    )

@@ -1,0 +1,1 @@
+"""OMOP CDM v5.4, one file per table."""

@@ -1,0 +1,1 @@
+"""OMOP vocabularies: an Athena download or the bundled open subset."""

@@ -1,0 +1,1 @@
+"""One file per format: record shape, reader, mappings into the contracts."""

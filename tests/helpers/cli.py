@@ -1,0 +1,40 @@
+"""Running the command line as a child process, as a user does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+FIVE = ROOT / "tests" / "fixtures" / "five_people"
+
+
+def five_people(*names: str) -> list[str]:
+    """`--source` options of the five-person fixture."""
+    return [x for n in names or ("fhir", "cms_rif", "fitbit", "enrollment") for x in ("--source", f"{n}={FIVE / n}")]
+
+
+def carelake(*argv: str, env: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    """Run `python -m carelake` in a process of its own."""
+    full = os.environ | {"PYTHONPATH": str(ROOT / "lib")} | (env or {})
+    return subprocess.run(
+        [sys.executable, "-m", "carelake", *argv], env=full, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def digest(lake: Path) -> dict[str, tuple[int, str]]:
+    """`quality --digest` by table."""
+    done = carelake("quality", "--lake", str(lake), "--digest")
+    assert done.returncode == 0, done.stderr
+    rows = (line.split() for line in done.stdout.splitlines() if line.count("/"))
+    return {name: (int(n), h) for h, n, name in rows}
+
+
+def note(path: Path) -> dict[str, Any]:
+    """What `--json` wrote."""
+    loaded: dict[str, Any] = json.loads(path.read_text())
+    return loaded

@@ -1,0 +1,212 @@
+"""person_features: nothing from the index date on, contacts counted once, unknown is not zero."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from carelake.gold.cohorts.acute_care_1y import COHORT_ACUTE_CARE_1Y
+from carelake.gold.features.person_features import PERSON_FEATURES, person_features
+from carelake.silver.link.daily_sample import DAILY_SAMPLE
+from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
+from carelake.silver.omop.drug_era import DRUG_ERA
+from carelake.silver.omop.drug_exposure import DRUG_EXPOSURE
+from carelake.silver.omop.measurement import MEASUREMENT
+from carelake.silver.omop.observation import OBSERVATION
+from carelake.silver.omop.observation_period import OBSERVATION_PERIOD
+from carelake.silver.omop.payer_plan_period import PAYER_PLAN_PERIOD
+from carelake.silver.omop.person import PERSON
+from carelake.silver.omop.procedure_occurrence import PROCEDURE_OCCURRENCE
+from carelake.silver.omop.visit_detail import VISIT_DETAIL
+from carelake.silver.omop.visit_occurrence import VISIT_OCCURRENCE
+from carelake.silver.vocabulary.cdm_tables import CONCEPT, CONCEPT_ANCESTOR
+from tests.helpers.tables import frame
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row, SparkSession
+
+INPUTS = {
+    "people": PERSON, "periods": OBSERVATION_PERIOD, "visits": VISIT_OCCURRENCE, "details": VISIT_DETAIL, "plans": PAYER_PLAN_PERIOD,
+    "conditions": CONDITION_OCCURRENCE, "observations": OBSERVATION, "procedures": PROCEDURE_OCCURRENCE, "drugs": DRUG_EXPOSURE,
+    "eras": DRUG_ERA, "measurements": MEASUREMENT, "samples": DAILY_SAMPLE, "ancestors": CONCEPT_ANCESTOR,
+}  # fmt: skip
+CONCEPTS = [
+    (201826, "Type 2 diabetes mellitus", "Condition", "SNOMED", "44054006"),
+    (37018196, "Prediabetes", "Condition", "SNOMED", "714628002"),
+    (316139, "Heart failure", "Condition", "SNOMED", "84114007"),
+    (4229440, "Chronic congestive failure", "Condition", "SNOMED", "88805009"),  # only the ancestor tells
+    (4139934, "Homeless", "Observation", "SNOMED", "32911000"),
+    (4237458, "Fracture of clavicle", "Condition", "SNOMED", "58150001"),
+    (40231925, "acetaminophen 325 MG / oxycodone hydrochloride 5 MG Oral Tablet", "Drug", "RxNorm", "1049221"),
+    (3004410, "Hemoglobin A1c/Hemoglobin.total in Blood", "Measurement", "LOINC", "4548-4"),
+    (3004501, "Glucose [Mass/volume] in Serum or Plasma", "Measurement", "LOINC", "2345-7"),
+    (3030354, "Glomerular filtration rate", "Measurement", "LOINC", "33914-3"),
+    (40758879, "PHQ-2 total score", "Observation", "LOINC", "55758-7"),
+    (8554, "percent", "Unit", "UCUM", "%"),
+    (9579, "millimole per mole", "Unit", "UCUM", "mmol/mol"),
+    (8753, "millimole per liter", "Unit", "UCUM", "mmol/L"),
+]
+
+
+def features(spark: SparkSession, index_dates: tuple[str, ...] = ("2023-01-01",), **tables: list[dict[str, Any]]) -> list[Row]:
+    """The features of person 1, by index date."""
+    given = {
+        "people": [{"person_id": 1, "year_of_birth": 1960, "month_of_birth": 1, "day_of_birth": 1, "gender_concept_id": 8532,
+                    "race_concept_id": 8527, "ethnicity_concept_id": 38003564}],
+        "periods": [{"person_id": 1, "observation_period_start_date": "2015-01-01", "observation_period_end_date": "2024-12-31"}],
+    } | tables  # fmt: skip
+    frames = {
+        name: frame(spark, table, *({"person_id": 1} | r if "person_id" in table.columns else r for r in given.get(name, [])))
+        for name, table in INPUTS.items()
+    }
+    concepts = frame(spark, CONCEPT, *(
+        dict(zip(("concept_id", "concept_name", "domain_id", "vocabulary_id", "concept_code"), c, strict=True)) for c in CONCEPTS
+    ))  # fmt: skip
+    cohort = frame(spark, COHORT_ACUTE_CARE_1Y, *({"person_id": 1, "index_date": d} for d in index_dates))
+    out = PERSON_FEATURES.conform(person_features(cohort=cohort, concepts=concepts, **frames))
+    return out.orderBy("index_date").collect()
+
+
+def visit(number: int, concept: int, start: str, end: str | None = None) -> dict[str, Any]:
+    return {"visit_occurrence_id": number, "visit_concept_id": concept, "visit_start_date": start, "visit_end_date": end or start}
+
+
+def test_a_person_with_nothing_on_record_has_zero_counts_and_unknown_values(spark: SparkSession) -> None:
+    (row,) = features(spark)
+    assert (row.age_years, row.female, row.sex, row.race, row.ethnicity) == (63.0, 1.0, "female", "white", "not_hispanic")
+    assert (row.ed_1y, row.outpatient_3y, row.conditions_active, row.has_diabetes, row.took_opioid_1y) == (0, 0, 0, 0, 0)
+    assert (row.last_hba1c, row.wearable_steps, row.wearable_days_1y) == (None, None, 0)
+    assert (row.days_since_visit, row.days_since_ed) == (1096.0, 1096.0)
+
+
+def test_utilisation_is_cut_at_the_index_date_and_counts_a_contact_of_two_senders_once(spark: SparkSession) -> None:
+    visits = [
+        visit(1, 9203, "2022-05-01"), visit(2, 9203, "2022-05-01", "2022-05-02"),  # one emergency, seen by EHR and claims
+        visit(3, 9201, "2022-06-10", "2022-06-14"), visit(4, 9201, "2022-06-11", "2022-06-14"),  # one stay of five days
+        visit(5, 262, "2022-12-30", "2023-01-03"),  # still in hospital at the index date: two days before it
+        visit(6, 9202, "2021-03-01"), visit(7, 9203, "2023-01-01"), visit(8, 9202, "2019-12-31"),
+    ]  # fmt: skip
+    (row,) = features(spark, visits=visits)
+    assert (row.ed_1y, row.ed_3y) == (2, 2)
+    assert (row.inpatient_1y, row.inpatient_days_1y, row.inpatient_days_3y) == (2, 7, 7)
+    assert (row.outpatient_1y, row.outpatient_3y) == (0, 1)
+    assert (row.days_since_visit, row.days_since_ed) == (2, 2)
+
+
+def test_nothing_on_or_after_the_index_date_changes_a_feature(spark: SparkSession) -> None:
+    before = {
+        "visits": [visit(1, 9203, "2022-05-01")],
+        "details": [{"visit_detail_id": 1, "visit_detail_type_concept_id": 32817, "visit_detail_start_date": "2022-05-01"}],
+        "conditions": [{"condition_concept_id": 201826, "condition_start_date": "2020-01-01"}],
+    }
+    after = {
+        "visits": [visit(2, 9203, "2023-01-01"), visit(3, 9201, "2023-02-01", "2023-02-09")],
+        "details": [{"visit_detail_id": 2, "visit_detail_type_concept_id": 32817, "visit_detail_start_date": "2023-01-01"}],
+        "conditions": [{"condition_concept_id": 316139, "condition_start_date": "2023-01-01"}],
+        "observations": [{"observation_concept_id": 4139934, "observation_date": "2023-01-01"}],
+        "procedures": [{"procedure_date": "2023-01-01"}],
+        "drugs": [{"drug_concept_id": 40231925, "drug_exposure_start_date": "2023-01-01"}],
+        "eras": [{"drug_concept_id": 5, "drug_era_start_date": "2023-01-01", "drug_era_end_date": "2023-02-01"}],
+        "measurements": [{"measurement_concept_id": 3004410, "measurement_date": "2023-01-01", "value_as_number": 9.0, "unit_concept_id": 8554}],
+        "samples": [{"day": "2023-01-01", "metric": "steps", "value": 9000.0}],
+        "plans": [{"payer_plan_period_start_date": "2023-01-01", "payer_plan_period_end_date": "2023-12-31"}],
+    }  # fmt: skip
+    both = {name: before.get(name, []) + rows_ for name, rows_ in after.items()}
+    assert features(spark, **before) == features(spark, **both)
+
+
+def test_problems_come_by_name_or_ancestor_and_from_observations(spark: SparkSession) -> None:
+    (row,) = features(
+        spark,
+        conditions=[
+            {"condition_concept_id": 201826, "condition_start_date": "2016-01-01"},
+            {"condition_concept_id": 4229440, "condition_start_date": "2022-03-01", "condition_end_date": "2023-05-01"},
+            {"condition_concept_id": 4237458, "condition_start_date": "2017-03-01", "condition_end_date": "2017-05-01"},
+            {"condition_concept_id": 0, "condition_start_date": "2022-03-01"},
+        ],
+        observations=[{"observation_concept_id": 4139934, "observation_date": "2022-01-05"}],
+        ancestors=[{"ancestor_concept_id": 316139, "descendant_concept_id": 4229440}],
+    )  # fmt: skip
+    assert (row.has_diabetes, row.has_heart_failure, row.has_social_risk) == (1, 1, 1)
+    assert row.has_prediabetes == 0
+    assert row.has_injury == 0  # more than three years ago
+    assert (row.conditions_active, row.conditions_new_1y) == (2, 1)
+
+
+def test_events_outside_the_observation_period_are_not_features(spark: SparkSession) -> None:
+    (row,) = features(spark, visits=[visit(1, 9203, "2014-12-31")], conditions=[
+        {"condition_concept_id": 201826, "condition_start_date": "2014-12-31"}
+    ])  # fmt: skip
+    assert (row.has_diabetes, row.days_since_visit) == (0, 1096)
+
+
+def test_the_last_value_counts_in_its_canonical_unit_and_an_unknown_unit_is_unknown(spark: SparkSession) -> None:
+    def result(number: int, concept: int, day: str, value: float, **unit: Any) -> dict[str, Any]:
+        return {"measurement_id": number, "measurement_concept_id": concept, "measurement_date": day, "value_as_number": value} | unit
+
+    (row,) = features(
+        spark,
+        measurements=[
+            result(1, 3004410, "2022-01-01", 6.1, unit_concept_id=8554),
+            result(2, 3004410, "2022-06-01", 75.0, unit_concept_id=9579),  # IFCC: 75 mmol/mol = 9.0 %
+            result(3, 3004501, "2022-06-01", 5.0, unit_concept_id=8753),  # 5 mmol/L = 90 mg/dL
+            result(4, 3004501, "2022-07-01", 5.0, unit_source_value="jugs"),
+            result(5, 0, "2021-07-01", 44.0, unit_source_value="mL/min/{1.73_m2}", measurement_source_concept_id=3030354),
+            result(6, 3004410, "2022-08-01", 900.0, unit_concept_id=8554),  # impossible
+        ],
+        observations=[{"observation_id": 1, "observation_concept_id": 40758879, "observation_date": "2022-02-02",
+                       "value_as_number": 3.0, "unit_source_value": "{score}"}],
+    )  # fmt: skip
+    assert round(row.last_hba1c, 1) == 9.0
+    assert round(row.last_glucose) == 90
+    assert (row.last_egfr, row.last_phq2, row.last_ldl) == (44.0, 3.0, None)
+    assert row.results_1y == 4
+
+
+def test_drugs_count_by_class_and_eras_that_reach_into_the_year(spark: SparkSession) -> None:
+    (row,) = features(
+        spark,
+        drugs=[
+            {"drug_concept_id": 40231925, "drug_exposure_start_date": "2022-03-01"},
+            {"drug_concept_id": 40231925, "drug_exposure_start_date": "2022-04-01"},
+            {"drug_concept_id": 0, "drug_source_value": "a", "drug_exposure_start_date": "2022-04-01"},
+            {"drug_concept_id": 0, "drug_source_value": "b", "drug_exposure_start_date": "2022-04-01"},
+        ],
+        eras=[
+            {"drug_concept_id": 5, "drug_era_start_date": "2020-01-01", "drug_era_end_date": "2022-02-01"},
+            {"drug_concept_id": 6, "drug_era_start_date": "2020-01-01", "drug_era_end_date": "2021-12-31"},
+        ],
+    )
+    assert (row.drugs_1y, row.took_opioid_1y, row.took_insulin_1y, row.ingredients_1y) == (3, 1, 0, 1)
+
+
+def test_a_day_without_wear_is_missing_and_observed_days_are_counted_per_source(spark: SparkSession) -> None:
+    (row,) = features(
+        spark,
+        samples=[
+            {"day": "2022-05-01", "metric": "steps", "value": 4000.0, "worn_minutes": 900.0},
+            {"day": "2022-05-02", "metric": "steps", "value": 8000.0, "worn_minutes": None},
+            {"day": "2022-05-03", "metric": "steps", "value": 0.0, "worn_minutes": 0.0},
+            {"day": "2022-05-01", "metric": "sleep_duration", "value": 400.0},
+        ],
+        plans=[
+            {"payer_plan_period_start_date": "2022-12-01", "payer_plan_period_end_date": "2023-06-30"},
+            {"payer_plan_period_start_date": "2022-12-11", "payer_plan_period_end_date": "2022-12-20"},
+        ],
+        details=[
+            {"visit_detail_id": 1, "visit_detail_type_concept_id": 32817, "visit_detail_start_date": "2022-12-22"},
+            {"visit_detail_id": 2, "visit_detail_type_concept_id": 32855, "visit_detail_start_date": "2022-01-01"},
+        ],
+    )
+    assert (row.wearable_steps, row.wearable_days_1y, row.wearable_sleep) == (6000.0, 2, 400.0)
+    assert (row.claims_days_3y, row.ehr_days_3y) == (31, 10)
+
+
+def test_each_index_date_has_its_own_view(spark: SparkSession) -> None:
+    first, second = features(spark, ("2022-01-01", "2023-01-01"), visits=[visit(1, 9203, "2022-05-01")])
+    assert (first.ed_1y, second.ed_1y) == (0, 1)
+    assert (first.age_years, second.age_years) == (62, 63)
+
+
+def test_the_features_have_one_row_per_cohort_row(spark: SparkSession) -> None:
+    out = features(spark, ("2021-01-01", "2022-01-01"), visits=[visit(n, 9202, f"2020-{n:02d}-01") for n in range(1, 9)])
+    assert [r.index_date.isoformat() for r in out] == ["2021-01-01", "2022-01-01"]

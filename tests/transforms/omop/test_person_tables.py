@@ -1,0 +1,114 @@
+"""person, death and location from the records of several senders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from carelake.silver.conformed.facility import FACILITY
+from carelake.silver.conformed.patient import PATIENT
+from carelake.silver.link.tables import FACILITY_LINK, PERSON_LINK, PROVIDER_LINK
+from carelake.silver.omop.death import DEATH, death
+from carelake.silver.omop.location import LOCATION, location
+from carelake.silver.omop.person import PERSON, person
+from tests.helpers.tables import frame, rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SENDERS = tuple(
+    {"name": n, "priority": p, "time_zone": "UTC", "type_concept_id": 32817}
+    for n, p in (("claims", 2), ("ehr", 1))
+)
+
+
+def links(spark: SparkSession, *pairs: tuple[str, str, int]) -> DataFrame:
+    return frame(
+        spark, PERSON_LINK,
+        *[{"source": s, "source_person_id": k, "person_id": p, "rule": "self", "score": 1.0} for s, k, p in pairs],
+    )  # fmt: skip
+
+
+def record(source: str, key: str, **facts: Any) -> dict[str, Any]:
+    return {"_source": source, "source_person_id": key, "is_latest": True} | facts
+
+
+def test_facts_come_from_the_latest_record_of_the_first_sender_and_gaps_are_filled_from_the_others(
+    spark: SparkSession,
+) -> None:
+    patients = frame(
+        spark, PATIENT,
+        record("claims", "-1", period="2015", year_of_birth=1950, month_of_birth=1, day_of_birth=9, sex="female",
+               sex_source_value="2", race="2028-9", race_source_value="4", zip="02139"),
+        record("claims", "-1", period="2016", race="2054-5", race_source_value="2", zip="02140"),
+        record("ehr", "x", version_at="2020-01-01", is_latest=False, zip="99999", year_of_birth=1900, race="1002-5"),
+        record("ehr", "x", version_at="2021-01-01", year_of_birth=1951, birth_date="1951-02-03", sex="unknown",
+               sex_source_value="U", ethnicity="not_hispanic", ethnicity_source_value="2186-5", source_provider_id="p",
+               source_facility_id="f"),
+        record("ehr", "y", sex="male", sex_source_value="M", race_source_value="Other"),
+    )  # fmt: skip
+    providers = frame(spark, PROVIDER_LINK, {"source": "ehr", "reference": "p", "provider_id": 11},
+                      {"source": "claims", "reference": "p", "provider_id": 12})  # fmt: skip
+    facilities = frame(spark, FACILITY_LINK, {"source": "ehr", "reference": "f", "care_site_id": 21})
+    known = links(spark, ("claims", "-1", 1), ("ehr", "x", 1), ("ehr", "y", 2))
+    table = PERSON.conform(person(patients, known, providers, facilities, SENDERS))
+    assert rows(
+        table, "person_id", "gender_concept_id", "gender_source_value", "year_of_birth", "month_of_birth", "day_of_birth",
+        "race_concept_id", "race_source_value", "ethnicity_concept_id", "provider_id", "care_site_id", "person_source_value",
+        "_source", "_record",
+    ) == [
+        (1, 8532, "2", 1951, 2, 3, 8516, "2", 38003564, 11, 21, "x", "claims+ehr", 1),
+        (2, 8507, "M", None, None, None, 0, "Other", 0, None, None, "y", "ehr", 5),
+    ]  # fmt: skip
+    assert [
+        r["reasons"]
+        for r in table.where("person_id = 2").selectExpr(f"{PERSON.reasons()} AS reasons").collect()
+    ] == [["R_SCHEMA:year_of_birth_missing"]]
+    places = LOCATION.conform(location(patients, known, frame(spark, FACILITY), SENDERS))
+    assert rows(places, "zip", "location_source_value", "_source") == [("02140", "02140", "claims+ehr")]
+    assert rows(places, "location_id") == rows(table.where("person_id = 1"), "location_id")
+
+
+def test_a_place_that_people_and_facilities_share_is_one_location(spark: SparkSession) -> None:
+    patients = frame(
+        spark, PATIENT,
+        record("ehr", "x", address_line="1 Mill St", city="Lowell", state="MA", zip="01850-1234", county="Middlesex", country="US"),
+        record("ehr", "y", address_line="1 mill  st", city="LOWELL", state="MA", zip="018501234", country="US"),
+    )  # fmt: skip
+    facilities = frame(
+        spark, FACILITY,
+        {"source_facility_id": "f", "facility_kind": "location", "address_line": "1 Mill St", "city": "Lowell", "state": "MA",
+         "zip": "018501234", "country": "US", "latitude": 42.5, "longitude": -71.25},
+    )  # fmt: skip
+    places = LOCATION.conform(
+        location(patients, links(spark, ("ehr", "x", 1), ("ehr", "y", 2)), facilities, SENDERS)
+    )
+    assert rows(places, "city", "zip", "county", "latitude", "longitude", "country_concept_id") == [
+        ("Lowell", "018501234", "Middlesex", 42.5, -71.25, 0)
+    ]
+
+
+def test_death_is_the_most_reliable_then_the_latest_and_never_without_a_date(spark: SparkSession) -> None:
+    told = frame(
+        spark, PATIENT,
+        record("claims", "-1", death_date="2020-05-09", death_type_concept_id=32848),
+        record("ehr", "x", death_date="2020-05-01", death_datetime="2020-05-01 10:30:00", death_type_concept_id=32817),
+        record("claims", "-2", period="2019", death_date="2019-02-01", death_type_concept_id=32848),
+        record("claims", "-2", period="2020", death_date="2019-02-03", death_type_concept_id=32848),
+        record("ehr", "y"), record("ehr", "quarantined", death_date="2020-01-01"),
+    )  # fmt: skip
+    known = links(
+        spark,
+        ("claims", "-1", 1),
+        ("ehr", "x", 1),
+        ("claims", "-2", 2),
+        ("ehr", "y", 3),
+        ("ehr", "quarantined", 4),
+    )
+    persons = frame(spark, PERSON, {"person_id": 1}, {"person_id": 2}, {"person_id": 3})
+    out = DEATH.conform(death(told, known, persons, SENDERS))
+    assert rows(
+        out, "person_id", "death_date", "death_datetime", "death_type_concept_id", "cause_concept_id"
+    ) == [
+        (1, "2020-05-01", "2020-05-01T10:30:00", 32817, None),
+        (2, "2019-02-03", None, 32848, None),
+    ]
