@@ -33,7 +33,11 @@ def sides(examples: Any, names: list[str]) -> dict[str, tuple[Any, Any, Any]]:
     out = {}
     for split in ("train", "test"):
         rows = frame[frame["split"] == split]
-        out[split] = (rows["person_id"].to_numpy(), rows[names].to_numpy(float), rows["label"].to_numpy(float))
+        out[split] = (
+            rows["person_id"].to_numpy(),
+            rows[names].to_numpy(float),
+            rows["label"].to_numpy(float),
+        )
     return out
 
 
@@ -62,7 +66,15 @@ def mark(spark: SparkSession, features: str, cohort: str) -> list[tuple[str, flo
         out.append((name, auroc(y_test, score), low, high))
     with tempfile.TemporaryDirectory() as folder:
         tracking = Tracking(f"sqlite:///{folder}/mlflow.db", str(Path(folder) / "artifacts"))
-        result = train(model, examples, fingerprint="mark", tracking=tracking, as_of=date(2000, 1, 1), tables={}, release="bench")
+        result = train(
+            model,
+            examples,
+            fingerprint="mark",
+            tracking=tracking,
+            as_of=date(2000, 1, 1),
+            tables={},
+            release="bench",
+        )
     m = result.metrics
     if result.version is None:
         sys.stderr.write(result.why_not + "\n")
@@ -77,7 +89,12 @@ def main(argv: list[str]) -> int:
     if len(argv) != 2:
         sys.stderr.write((__doc__ or "") + "\n")
         return 2
-    spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.sql.shuffle.partitions", "2").getOrCreate()
+    spark = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "2")
+        .getOrCreate()
+    )
     try:
         sys.stdout.write("| contender | AUROC | 95 % interval by person |\n|---|---|---|\n")
         for name, value, low, high in mark(spark, *argv):

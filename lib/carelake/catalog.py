@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from carelake.silver.conformed.conform import Member, contract_step, version_ste
 from carelake.silver.conformed.version import VERSION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import ModuleType
 
 # Written from more than tables: the links before and after a run; a model's predictions.
@@ -71,7 +71,11 @@ def collect(found: Iterable[ModuleType]) -> Catalog:
                 if declared.setdefault(value.name, value) is not value:
                     raise DeclarationError(f"table {value.name} is declared twice: keep one declaration")
                 owner = f"carelake.{value.name.replace('/', '.')}"
-                if module.__name__ == owner and value.name.startswith("silver/conformed/") and value is not VERSION:
+                if (
+                    module.__name__ == owner
+                    and value.name.startswith("silver/conformed/")
+                    and value is not VERSION
+                ):
                     contracts[value.name] = value
             elif isinstance(value, Source) and module.__name__.startswith("carelake.sources."):
                 if sources.setdefault(value.format, value) is not value:
@@ -99,7 +103,9 @@ def _check(catalog: Catalog) -> None:
     for source in catalog.sources.values():
         for m in source.mappings:
             if m.into.name not in catalog.contracts:
-                raise DeclarationError(f"source {source.format}: {m.name} maps into {m.into.name}, which is no contract")
+                raise DeclarationError(
+                    f"source {source.format}: {m.name} maps into {m.into.name}, which is no contract"
+                )
     ordered(catalog.steps.values())
 
 
@@ -110,7 +116,9 @@ def ordered(steps: Iterable[Step]) -> list[Step]:
     while waiting:
         ready = [s for s in waiting.values() if not any(t.name in waiting for t in s.reads)]
         if not ready:
-            raise DeclarationError(f"the steps {', '.join(sorted(waiting))} wait for each other: break the cycle")
+            raise DeclarationError(
+                f"the steps {', '.join(sorted(waiting))} wait for each other: break the cycle"
+            )
         out += ready
         for s in ready:
             del waiting[s.name]

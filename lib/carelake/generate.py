@@ -24,7 +24,9 @@ def jars(cache: Path) -> Path:
     if (folder / "complete").exists():
         return folder
     if shutil.which("mvn") is None:
-        raise ConfigError("generate needs Maven to fetch Synthea once: install maven, or put its jars in " + str(folder))
+        raise ConfigError(
+            "generate needs Maven to fetch Synthea once: install maven, or put its jars in " + str(folder)
+        )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "pom.xml").write_text(_POM, encoding="utf-8")
     done = subprocess.run(

@@ -15,14 +15,25 @@ FIVE = ROOT / "tests" / "fixtures" / "five_people"
 
 def five_people(*names: str) -> list[str]:
     """`--source` options of the five-person fixture."""
-    return [x for n in names or ("fhir", "cms_rif", "fitbit", "enrollment") for x in ("--source", f"{n}={FIVE / n}")]
+    return [
+        x
+        for n in names or ("fhir", "cms_rif", "fitbit", "enrollment")
+        for x in ("--source", f"{n}={FIVE / n}")
+    ]
 
 
-def carelake(*argv: str, env: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+def carelake(
+    *argv: str, env: dict[str, str] | None = None, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
     """Run `python -m carelake` in a process of its own."""
     full = os.environ | {"PYTHONPATH": str(ROOT / "lib")} | (env or {})
     return subprocess.run(
-        [sys.executable, "-m", "carelake", *argv], env=full, capture_output=True, text=True, timeout=timeout, check=False
+        [sys.executable, "-m", "carelake", *argv],
+        env=full,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
 
 

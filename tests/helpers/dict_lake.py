@@ -39,7 +39,9 @@ class DictLake:
         self.metas.append(meta)
         return Commit(self.versions[table.name], len(rows))
 
-    def append(self, table: Table, frame: DataFrame, meta: dict[str, Any], *, txn: str | None = None) -> Commit:
+    def append(
+        self, table: Table, frame: DataFrame, meta: dict[str, Any], *, txn: str | None = None
+    ) -> Commit:
         """Add rows."""
         before = self.read(table).count()
         commit = self.replace(table, self.read(table).unionByName(frame), meta)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from carelake.core.table import Table
 from carelake.errors import DeclarationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from pyspark.sql import DataFrame
+
+    from carelake.core.table import Table
 
 
 class Unit(NamedTuple):
     """One record as found in a file. Nothing is parsed beyond what these fields need."""
 
     kind: str  # see Source.kinds; 'unknown' when the record does not say and the file does not either
-    key: str | None  # the record's own key within (sender, kind): FHIR id, claim id + line ...; NULL when it has none
-    version_at: str | None  # the source's own version time, ISO 8601 with offset (meta.lastUpdated); NULL when none
+    # The record's own key within (sender, kind): FHIR id, claim id + line ...; NULL when it has none.
+    key: str | None
+    # The source's own version time, ISO 8601 with offset (meta.lastUpdated); NULL when none.
+    version_at: str | None
     raw: bytes  # exactly as sent, without the line end
     byte_offset: int  # first byte in the decompressed file
     record_no: int  # from 1
@@ -61,11 +65,14 @@ class Source:
     doc: str
     files: tuple[str, ...]  # glob patterns (lower case) of the file names that it reads, without .gz
     units: Callable[[BinaryIO, str], Iterator[Unit]]  # (decompressed stream, file name) → units
-    kinds: frozenset[str]  # all kinds that may land; a kind without a counting mapping is excluded in the ledger
+    # All kinds that may land; a kind without a counting mapping is excluded in the ledger.
+    kinds: frozenset[str]
     not_records: tuple[str, ...] = ()  # globs of files that belong to such a folder but hold no records
     extract_date: Callable[[str, str], str | None] = lambda path, head: None  # (path, first 4 kB) → ISO date
-    kind_of_file: Callable[[str], str] = lambda name: "unknown"  # the kind that a file's name tells, for refused files
-    versions_kept: frozenset[str] = frozenset()  # kinds of which all versions are mapped, not the latest alone
+    # The kind that a file's name tells, for refused files.
+    kind_of_file: Callable[[str], str] = lambda name: "unknown"
+    # Kinds of which all versions are mapped, not the latest alone.
+    versions_kept: frozenset[str] = frozenset()
     mappings: list[Mapping] = field(default_factory=list)
 
     def reads(self, name: str) -> bool:
@@ -94,7 +101,9 @@ class Source:
         def declare(function: Callable[[DataFrame], DataFrame]) -> Callable[[DataFrame], DataFrame]:
             for k in kinds:
                 if k not in self.kinds:
-                    raise DeclarationError(f"source {self.format}: {function.__name__} maps {k}, which is no kind of it")
+                    raise DeclarationError(
+                        f"source {self.format}: {function.__name__} maps {k}, which is no kind of it"
+                    )
                 if counts and any(m.counts and k in m.kinds for m in self.mappings):
                     raise DeclarationError(f"source {self.format}: kind {k} is counted by two mappings")
             self.mappings.append(Mapping(kinds, into, function, counts))

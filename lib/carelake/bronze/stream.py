@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from carelake.core.storage import is_local, local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @contextmanager
@@ -29,6 +31,6 @@ def opened(path: str, *, unpack: bool = False) -> Iterator[BinaryIO]:
         raw.seek(0)
         if packed:
             with gzip.GzipFile(fileobj=raw) as inside:
-                yield cast("BinaryIO", io.BufferedReader(inside, 1 << 20))  # type: ignore[arg-type]
+                yield cast("BinaryIO", io.BufferedReader(inside, 1 << 20))
         else:
             yield raw

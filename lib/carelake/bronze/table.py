@@ -20,7 +20,11 @@ def bronze_table(sender: str) -> Table:
             Field("extract_date", "date", "The day that the file speaks of"),
             Field("content_hash", "binary", "First 16 bytes of the record's SHA-256"),
             Field("file", "string", "Path below the path given"),
-            Field("byte_offset", "bigint", "First byte in the decompressed file; NULL = the whole file was refused"),
+            Field(
+                "byte_offset",
+                "bigint",
+                "First byte in the decompressed file; NULL = the whole file was refused",
+            ),
             Field("record_no", "bigint", "Number in the file, from 1"),
             Field("header", "string", "Header line of a delimited file"),
             Field("raw", "string", "The record as sent", phi="RECORD"),

@@ -58,7 +58,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
-        raise ConfigError(f"no configuration {path.name}: give --env the name of a file in conf/ or a path") from None
+        raise ConfigError(
+            f"no configuration {path.name}: give --env the name of a file in conf/ or a path"
+        ) from None
     except yaml.YAMLError:
         raise ConfigError(f"{path.name} is not valid YAML: mend it") from None
     if not isinstance(loaded, dict):
@@ -112,4 +114,6 @@ def load(env: str, home: Path = HOME) -> Config:
     merged["sample"] = tuple(sample)
     if "gate" in merged:
         merged["gate"] = tuple(merged["gate"])
-    return Config(**_typed(Config, {"env": Path(env).stem, "senders": senders, **merged}, f"configuration {own.name}"))
+    return Config(
+        **_typed(Config, {"env": Path(env).stem, "senders": senders, **merged}, f"configuration {own.name}")
+    )

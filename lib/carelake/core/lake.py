@@ -6,13 +6,15 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from carelake.core.jvm import jvm
 from carelake.core.storage import Storage
-from carelake.core.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyspark.sql import DataFrame, SparkSession
+
+    from carelake.core.table import Table
 
 Meta = dict[str, Any]
 
@@ -60,8 +62,9 @@ class DeltaLake:
 
     def head(self, table: Table) -> int:
         """Newest version of the table, -1 when it is not there."""
-        jvm, option = self.spark._jvm, self.spark._jvm.scala.Option.empty()
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
+        gateway = jvm(self.spark)
+        option = gateway.scala.Option.empty()
+        log = gateway.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
         return int(log.update(False, option, option).version())
 
     def version(self, table: Table) -> int:
@@ -89,7 +92,9 @@ class DeltaLake:
             options |= {"txnAppId": txn, "txnVersion": "1"}
         return self._write(table, frame, meta, "append", options)
 
-    def _write(self, table: Table, frame: DataFrame, meta: Meta, mode: str, options: Mapping[str, str]) -> Commit:
+    def _write(
+        self, table: Table, frame: DataFrame, meta: Meta, mode: str, options: Mapping[str, str]
+    ) -> Commit:
         before = self.head(table)
         writer = frame.write.format("delta").mode(mode).options(**options)
         writer = writer.option("userMetadata", json.dumps(meta, sort_keys=True))
@@ -101,7 +106,11 @@ class DeltaLake:
         writer.save(self.path(table))
         after = self.head(table)
         self.pinned.pop(table.name, None)
-        rows = self.commit_info(table, after).get("operationMetrics", {}).get("numOutputRows", 0) if after > before else 0
+        rows = (
+            self.commit_info(table, after).get("operationMetrics", {}).get("numOutputRows", 0)
+            if after > before
+            else 0
+        )
         return Commit(after, int(rows))
 
     def commit_info(self, table: Table, version: int) -> Meta:
@@ -116,7 +125,15 @@ class DeltaLake:
 
 def statistics_columns(table: Table) -> list[str]:
     """Columns whose least and greatest value may stand in the log: ids that we made and dates, at most four."""
-    made = [f.name for f in table.fields if f.type == "bigint" and f.phi is None and f.name not in table.partition_by]
-    dates = [f.name for f in table.fields if f.type == "date" and f.phi is None and f.name not in table.partition_by]
+    made = [
+        f.name
+        for f in table.fields
+        if f.type == "bigint" and f.phi is None and f.name not in table.partition_by
+    ]
+    dates = [
+        f.name
+        for f in table.fields
+        if f.type == "date" and f.phi is None and f.name not in table.partition_by
+    ]
     first = [n for n in ("person_id",) if n in made]
     return (first + [n for n in made if n not in first][:1] + dates[:1]) or ["_run"]

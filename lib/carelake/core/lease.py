@@ -8,13 +8,14 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from carelake.errors import LakeBusyError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from carelake.core.storage import Storage
 
 LEASE = "ops/_lease.json"
@@ -42,7 +43,10 @@ def _is_dead(holder: dict[str, Any], now: float) -> bool:
 
 def _started(pid: int) -> str | None:
     """When the process began, in clock ticks since boot; None where the system does not tell."""
-    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+    with (
+        contextlib.suppress(OSError, IndexError),
+        open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f,
+    ):
         return f.read().rsplit(")", 1)[1].split()[19]
     return None
 
@@ -65,7 +69,9 @@ def held(storage: Storage, run_id: str) -> Iterator[None]:
         with contextlib.suppress(ValueError):
             holder = json.loads(current or "{}")
         if not _is_dead(holder, time.time()):
-            raise LakeBusyError(f"the lake {storage.root} is held by run {holder.get('run_id')}: wait for it to end")
+            raise LakeBusyError(
+                f"the lake {storage.root} is held by run {holder.get('run_id')}: wait for it to end"
+            )
         storage.delete(LEASE)
     else:
         raise LakeBusyError(f"the lake {storage.root} is being taken by another run: try again")

@@ -22,7 +22,9 @@ class Progress:
         if self.stream.isatty():
             with self._lock:
                 total = time.monotonic() - self._started
-                self.stream.write(f"{total:6.1f} s  {stage:<10} {table:<38} {rows:>10,} rows {seconds:6.1f} s {note}\n")
+                self.stream.write(
+                    f"{total:6.1f} s  {stage:<10} {table:<38} {rows:>10,} rows {seconds:6.1f} s {note}\n"
+                )
                 self.stream.flush()
 
     def say(self, text: str) -> None:

@@ -110,6 +110,7 @@ def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = (
     observed = judged.observe(
         observation,
         F.expr(f"count_if({bad})").alias("rejected"),
+        F.expr(f"collect_set(CASE WHEN {bad} THEN {'_kind' if '_kind' in table.columns else 'NULL'} END)").alias("kinds"),
         *[F.expr(f"count_if(NOT ({c.holds}))").alias(f"stop_{c.name}") for c in table.checks if c.on_fail is OnFail.STOP],
     )
     good = observed.where(f"NOT ({bad})").select(*table.columns, "_run")
@@ -117,10 +118,13 @@ def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = (
     meta = {"run": context.run_id, "table": table.name}
     commit = lake.replace(table, good, meta)
     context.fault(f"{table.name}:after")
-    rejected = int(_metrics(observation).get("rejected") or 0)
+    metrics = _metrics(observation)
+    rejected = int(metrics.get("rejected") or 0)
     if rejected:
+        kinds = [str(k) for k in metrics.get("kinds") or []]
+        again = judged.where(F.col("_kind").isin(kinds)) if kinds else judged  # only these kinds are read once more
         # The metrics node keeps the filter from being pushed into every mapping, which would make a plan without end.
-        apart = judged.observe(Observation(), F.expr("count(*)").alias("rows"))
+        apart = again.observe(Observation(), F.expr("count(*)").alias("rows"))
         context.quarantine(step, apart.where(bad))
     seconds = time.monotonic() - started
     if context.progress:

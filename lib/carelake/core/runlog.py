@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from carelake import __version__
 from carelake.core.ops import CHECK_RESULT, FILE, LEDGER, OPS, QUARANTINE, RUN, SNAPSHOT
-from carelake.core.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from carelake.core.lake import DeltaLake
+    from carelake.core.table import Table
 
 
 @dataclass(frozen=True)
@@ -132,5 +132,6 @@ def published(lake: DeltaLake) -> dict[str, Published]:
     newest = max((r["run_id"] for r in rows), default=None)
     latest = [r for r in rows if r["run_id"] == newest]
     return {
-        r["table_name"]: Published(int(r["version"]), r["fingerprint"], json.loads(r["inputs"] or "{}")) for r in latest
+        r["table_name"]: Published(int(r["version"]), r["fingerprint"], json.loads(r["inputs"] or "{}"))
+        for r in latest
     }

@@ -38,7 +38,7 @@ def start(app: str, scratch: str | None) -> SparkSession:
         raise ConfigError(f"carelake needs Spark 4.2, this is {pyspark.__version__}: install pyspark 4.2.0")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(f"carelake {app}")
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # plain Python, not spark-submit
+    if not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"} & set(os.environ):  # plain Python, not the launcher
         jars = sorted((HOME / ".venv" / "jars").glob("*.jar"))
         settings = _properties(HOME / "conf" / "spark" / "local.conf")
         settings.setdefault("spark.master", "local[*]")

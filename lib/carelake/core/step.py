@@ -26,8 +26,12 @@ class Setting:
 
 AS_OF = Setting("as_of", "the day on which gold, models and scores ask their questions (datetime.date)")
 EXTRACT_DATE = Setting("extract_date", "the latest extract date of any landed file (datetime.date)")
-VOCABULARY = Setting("vocabulary", "an OMOP vocabulary folder as Athena ships it, or None for the bundled subset (str | None)")
-SENDERS = Setting("senders", "name, priority, time zone and type concept of each sender (tuple of dicts, sorted by name)")
+VOCABULARY = Setting(
+    "vocabulary", "an OMOP vocabulary folder as Athena ships it, or None for the bundled subset (str | None)"
+)
+SENDERS = Setting(
+    "senders", "name, priority, time zone and type concept of each sender (tuple of dicts, sorted by name)"
+)
 RELEASE = Setting("release", "the version of carelake (str)")
 
 
@@ -64,7 +68,9 @@ def step(*, writes: Table, **inputs: Table | Setting) -> Callable[[Transform], S
     def declare(function: Transform) -> Step:
         parameters = list(inspect.signature(function).parameters)
         if sorted(parameters) != sorted(inputs):
-            raise DeclarationError(f"step {writes.name}: parameters {parameters} are not the declared {sorted(inputs)}")
+            raise DeclarationError(
+                f"step {writes.name}: parameters {parameters} are not the declared {sorted(inputs)}"
+            )
         if not (function.__doc__ or "").strip():
             raise DeclarationError(f"step {writes.name}: the transform has no docstring")
         if writes in inputs.values():

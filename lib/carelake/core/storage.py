@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from carelake.core.jvm import jvm
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -49,10 +51,11 @@ class Storage:
         return f"{self.root.rstrip('/')}/{name}" if name else self.root
 
     def _hadoop(self, name: str) -> tuple[Any, Any, Any]:
-        assert self.spark is not None
-        jvm = self.spark._jvm
-        path = jvm.org.apache.hadoop.fs.Path(self.path(name))
-        return path.getFileSystem(self.spark._jsc.hadoopConfiguration()), path, jvm
+        if self.spark is None:
+            raise AssertionError(f"{self.root} is not local: its Storage needs a Spark session")
+        gateway = jvm(self.spark)
+        path = gateway.org.apache.hadoop.fs.Path(self.path(name))
+        return path.getFileSystem(self.spark._jsc.hadoopConfiguration()), path, gateway
 
     def exists(self, name: str) -> bool:
         """Whether a file or folder is there."""
@@ -93,7 +96,7 @@ class Storage:
             part.write_text(text, encoding="utf-8")
             part.replace(target)
             return True
-        fs, path, jvm = self._hadoop(name)
+        fs, path, _ = self._hadoop(name)
         if exclusive and fs.exists(path):
             return False
         stream = fs.create(path, not exclusive)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from carelake.errors import DeclarationError
 
@@ -70,7 +70,9 @@ class Table:
         """Refuse a wrong declaration when its module is imported. Raises DeclarationError."""
         names = [f.name for f in self.fields]
         if not _TABLE.match(self.name):
-            raise DeclarationError(f"table {self.name!r}: the name must be a path below bronze, silver, gold or ops")
+            raise DeclarationError(
+                f"table {self.name!r}: the name must be a path below bronze, silver, gold or ops"
+            )
         if not self.doc.strip():
             raise DeclarationError(f"table {self.name}: has no doc; say its grain and meaning")
         if len(set(names)) != len(names):
@@ -80,7 +82,11 @@ class Table:
                 raise DeclarationError(f"table {self.name}: field {f.name} has a wrong name or type {f.type}")
             if not f.doc.strip():
                 raise DeclarationError(f"table {self.name}: field {f.name} has no doc")
-        for role, columns in (("key", self.key), ("cluster_by", self.cluster_by), ("partition_by", self.partition_by)):
+        for role, columns in (
+            ("key", self.key),
+            ("cluster_by", self.cluster_by),
+            ("partition_by", self.partition_by),
+        ):
             for name in columns:
                 if name not in names:
                     raise DeclarationError(f"table {self.name}: {role} names {name}, which is no field")
@@ -97,7 +103,7 @@ class Table:
         """The columns as a StructType. Needs a Spark session."""
         from pyspark.sql.types import StructType
 
-        return StructType.fromDDL(self.ddl)
+        return cast("StructType", StructType.fromDDL(self.ddl))
 
     @property
     def columns(self) -> list[str]:
@@ -109,7 +115,7 @@ class Table:
 
         The cast is try_cast: a value that does not fit becomes NULL and is judged by `required`, never printed.
         """
-        given = {name: kind for name, kind in frame.dtypes}
+        given = dict(frame.dtypes)
         exprs = []
         for f in self.fields:
             if f.name not in given:
@@ -123,7 +129,9 @@ class Table:
     def reasons(self) -> str:
         """SQL for an array of `REASON:rule`, one entry for each failed requirement or check that quarantines."""
         parts = [
-            f"CASE WHEN `{f.name}` IS NULL THEN '{f.reason}:{f.name}_missing' END" for f in self.fields if f.required
+            f"CASE WHEN `{f.name}` IS NULL THEN '{f.reason}:{f.name}_missing' END"
+            for f in self.fields
+            if f.required
         ]
         parts += [
             f"CASE WHEN NOT ({c.holds}) THEN '{c.reason}:{c.name}' END"

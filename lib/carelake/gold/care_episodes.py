@@ -37,7 +37,8 @@ def care_episodes(visits: DataFrame) -> DataFrame:
     person and start date (as HEDIS counts emergency visits). So a contact known to EHR and claims counts once.
     """
     care = " ".join(
-        f"WHEN visit_concept_id IN ({', '.join(map(str, concepts))}) THEN array({kinds})" for kinds, concepts in _KINDS.items()
+        f"WHEN visit_concept_id IN ({', '.join(map(str, concepts))}) THEN array({kinds})"
+        for kinds, concepts in _KINDS.items()
     )
     kinds = visits.selectExpr(
         "person_id", f"explode(CASE {care} ELSE array('other') END) AS care", "visit_start_date AS start_date", "visit_occurrence_id",

@@ -16,7 +16,14 @@ import pyspark.sql.functions as F
 from pyspark import inheritable_thread_target
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import GBTClassifier, LogisticRegression
-from pyspark.ml.feature import Imputer, ImputerModel, SQLTransformer, StandardScaler, VectorAssembler, VectorSlicer
+from pyspark.ml.feature import (
+    Imputer,
+    ImputerModel,
+    SQLTransformer,
+    StandardScaler,
+    VectorAssembler,
+    VectorSlicer,
+)
 from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.ml.linalg import DenseMatrix
 

@@ -36,8 +36,8 @@ def counting(members: list[Member]) -> dict[tuple[str, str], Table]:
 
 def reject_conformed(lake: DeltaLake, log: RunLog, members: list[Member], step: Step, rejected: DataFrame) -> None:
     """Quarantine rows of a contract's rejected rows: `quarantined` when nothing of the record was written, else `repaired`."""
-    counted = sorted(f"{s}\u0001{k}" for (s, k), c in counting(members).items() if c is step.writes)
-    is_counted = f"concat(_source, '\\u0001', _kind) IN ({', '.join(map(repr, counted)) or 'NULL'})"
+    counted = sorted(f"{s}/{k}" for (s, k), c in counting(members).items() if c is step.writes)
+    is_counted = f"concat(_source, '/', _kind) IN ({', '.join(map(repr, counted)) or 'NULL'})"
     written = lake.read(step.writes).select(*_RECORD).distinct().selectExpr("*", "true AS written")
     excluded = "_excluded" if "_excluded" in rejected.columns else "cast(NULL AS string) AS _excluded"
     narrow = rejected.selectExpr(*_PLACE, "_reasons", excluded, f"{is_counted} AS counted")
@@ -135,9 +135,9 @@ def _written(lake: DeltaLake, mapped: dict[tuple[str, str], Table]) -> DataFrame
         rows = lake.read(contract)
         if "is_latest" in contract.columns:
             rows = rows.where("is_latest")
-        wanted = ", ".join(f"'{s}\u0001{k}'" for s, k in keys)
+        wanted = ", ".join(f"'{s}/{k}'" for s, k in keys)
         parts.append(
-            rows.where(f"concat(_source, '\u0001', _kind) IN ({wanted})")
+            rows.where(f"concat(_source, '/', _kind) IN ({wanted})")
             .select("_source", "_kind", "_file", "_byte_offset").distinct()
         )  # fmt: skip
     return _union(parts)

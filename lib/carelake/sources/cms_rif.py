@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
-import pyspark.sql.functions as F
-
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.core.delimited import records
 from carelake.silver.conformed.claim import CLAIM
@@ -23,38 +21,27 @@ from carelake.silver.conformed.event import EVENT
 from carelake.silver.conformed.facility import FACILITY
 from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.conformed.provider import PROVIDER
+from carelake.sources import cms_rif_codes as codes
+from carelake.sources import cms_rif_parties as parties
 from carelake.sources.cms_rif_columns import (
-    CCN,
     CLINICIAN,
     ENCOUNTER_ID,
-    HCPCS,
     HEADER,
     HEADER_TYPE,
-    HIPPS,
-    ICD9PROC,
-    ICD10CM,
-    ICD10PCS,
     LINE_CODINGS,
     LINE_COLUMNS,
     LINE_DAY,
     LINE_LAST,
-    LINE_NDC,
     LINE_NO,
-    LINE_SYSTEM,
-    LINE_TYPE,
-    LIVE,
     MONTHS,
     NDC,
-    NPI,
     ORGANISATION,
-    PCS,
     by_kind,
     coding,
     date,
     day,
     icd,
     money,
-    numbered,
     once_per_claim,
     problems,
     read,
@@ -303,81 +290,8 @@ def encounter(lines: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-@SOURCE.mapping(kind=CLAIMS, into=EVENT, counts=False)
-def claim_code(lines: DataFrame) -> DataFrame:
-    """Diagnoses and ICD procedures, once per claim and code: principal before admitting before secondary.
-
-    Diagnoses: principal, admitting, 1-25, external causes, reasons for the visit, and those of lines. ICD_PRCDR_CD
-    holds ICD-10-CM codes too (Synthea): seven characters and a PCS section make ICD-10-PCS; any other code counts as a
-    diagnosis code and once per claim, also when it stands among the diagnoses.
-    """
-    lists = {"ICD_DGNS": 25, "ICD_DGNS_E": 12, "RSN_VISIT": 3}
-    names = ["PRNCPAL_DGNS_CD", "ADMTG_DGNS_CD", "FST_DGNS_E_CD"]
-    names += [c for stem, count in lists.items() for c in numbered(f"{stem}_CD", count)]
-    versions = [re.sub("_CD([0-9]*)$", r"_VRSN_CD\1", c) for c in names]
-    done, done_versions, days = (
-        numbered("ICD_PRCDR_CD", 25),
-        numbered("ICD_PRCDR_VRSN_CD", 25),
-        numbered("PRCDR_DT", 25),
-    )
-    claims = once_per_claim(
-        lines, (*HEADER, *names, *versions, *done, *done_versions, *days),
-        ("LINE_ICD_DGNS_CD", "LINE_ICD_DGNS_VRSN_CD"),
-        of_lines_codes="collect_set(CASE WHEN LINE_ICD_DGNS_CD IS NOT NULL THEN "
-        "named_struct('code', LINE_ICD_DGNS_CD, 'version', LINE_ICD_DGNS_VRSN_CD) END)",
-    )  # fmt: skip
-    role = "CASE WHEN i = 0 THEN 'principal' WHEN i = 1 THEN 'admitting' ELSE 'secondary' END"
-    diagnosis = "named_struct('fact', 'diagnosis', 'code', {code}, 'system', {system}, 'role', {role}, 'day', from_day)"
-    header = diagnosis.format(code="c", system=icd("c", "get(versions, i)"), role=role)
-    of_line = diagnosis.format(code="x.code", system=icd("x.code", "x.version"), role="'secondary'")
-    system = f"CASE WHEN get(done_versions, i) = '9' THEN '{ICD9PROC}' WHEN c RLIKE '{PCS}' THEN '{ICD10PCS}' ELSE '{ICD10CM}' END"
-    procedure = (
-        f"named_struct('fact', 'procedure', 'code', c, 'system', {system}, 'role', cast(NULL AS string), "
-        f"'day', coalesce({date('get(days, i)')}, from_day))"
-    )
-    same = f"concat_ws('|', x.system, x.code, CASE WHEN x.system IN ('{ICD10PCS}', '{ICD9PROC}') THEN cast(x.day AS string) END)"
-    return (
-        claims.selectExpr(
-            "*", f"array({', '.join(versions)}) AS versions", f"array({', '.join(days)}) AS days",
-            f"array({', '.join(done_versions)}) AS done_versions", f"{date('CLM_FROM_DT')} AS from_day",
-        )
-        .selectExpr(
-            "*", f"filter(concat(transform(array({', '.join(names)}), (c, i) -> CASE WHEN c IS NOT NULL THEN {header} END), transform(array_sort(of_lines_codes), x -> {of_line}),"
-            f" transform(array({', '.join(done)}), (c, i) -> CASE WHEN c IS NOT NULL THEN {procedure} END)), x -> x IS NOT NULL) AS found",
-        )
-        .selectExpr("*", f"transform(found, x -> {same}) AS keys")
-        .selectExpr("*", "posexplode(filter(found, (x, i) -> array_position(keys, keys[i]) = i + 1)) AS (_part, x)")
-        .selectExpr(
-            "BENE_ID AS source_person_id", f"concat_ws('|', CLM_ID, x.fact, {same}) AS source_event_id",
-            f"{ENCOUNTER_ID} AS source_encounter_id", f"{CLINICIAN} AS source_provider_id", "x.fact AS fact", "x.role AS role",
-            f"CASE WHEN x.fact = 'procedure' THEN 'Procedure' WHEN x.system = '{ICD10CM}' AND x.code RLIKE '^[V-Z]' THEN "
-            "'Observation' ELSE 'Condition' END AS domain_hint",
-            f"array({coding('x.system', 'x.code')}) AS codings", "cast(x.day AS timestamp_ntz) AS start_datetime",
-            "cast(x.day AS timestamp_ntz) AS end_datetime", "false AS has_time", "CLM_ID AS source_claim_id",
-            f"{HEADER_TYPE} AS type_concept_id", "_part", "_at",
-        )
-    )  # fmt: skip
-
-
-@SOURCE.mapping(kind=CLAIMS, into=EVENT, counts=False)
-def line_code(lines: DataFrame) -> DataFrame:
-    """What a line says was done: HCPCS, CPT or HIPPS and NDC, one row per line that has a code."""
-    modifiers = ", ".join(coding(f"'{HCPCS}'", f"HCPCS_{n}_MDFR_CD") for n in ("1ST", "2ND", "3RD", "4TH"))
-    hint = f"CASE WHEN kind = 'dme' THEN 'Device' WHEN {LINE_SYSTEM} = '{HIPPS}' THEN 'Observation' ELSE 'Procedure' END"
-    return (
-        read(lines, LINE_COLUMNS)
-        .where(f"{LIVE} AND coalesce(REV_CNTR, '') <> '0001' AND (HCPCS_CD IS NOT NULL OR {LINE_NDC} IS NOT NULL)")
-        .selectExpr(
-            "BENE_ID AS source_person_id", f"concat_ws('|', CLM_ID, 'line', cast({LINE_NO} AS string)) AS source_event_id",
-            f"{ENCOUNTER_ID} AS source_encounter_id", f"{CLINICIAN} AS source_provider_id", f"{hint} AS domain_hint",
-            "'procedure' AS fact", f"{LINE_CODINGS} AS codings", f"{day(LINE_DAY)} AS start_datetime",
-            f"{day(LINE_LAST)} AS end_datetime", "false AS has_time",
-            "try_cast(coalesce(REV_CNTR_UNIT_CNT, LINE_SRVC_CNT) AS double) AS quantity",
-            f"filter(array({modifiers}), x -> x.code IS NOT NULL) AS modifiers", "CLM_ID AS source_claim_id",
-            f"{LINE_TYPE} AS type_concept_id", "1000 AS _part", "_at",  # after those of claim_code, at most 118
-        )
-    )  # fmt: skip
-
+SOURCE.mapping(kind=CLAIMS, into=EVENT, counts=False)(codes.claim_code)
+SOURCE.mapping(kind=CLAIMS, into=EVENT, counts=False)(codes.line_code)
 
 _PDE = (
     "DML_IND", "BENE_ID", "PDE_ID", "SRVC_DT", "PD_DT", "SRVC_PRVDR_ID", "PRSCRBR_ID", "PROD_SRVC_ID", "QTY_DSPNSD_NUM",
@@ -395,7 +309,7 @@ def dispensing(events: DataFrame) -> DataFrame:
         "BENE_ID AS source_person_id", "PDE_ID AS source_event_id", "PRSCRBR_ID AS source_provider_id", "'Drug' AS domain_hint",
         "'dispense' AS fact", f"array({coding(repr(NDC), 'PROD_SRVC_ID')}) AS codings", f"{day('SRVC_DT')} AS start_datetime",
         "false AS has_time", "try_cast(QTY_DSPNSD_NUM AS double) AS quantity", "try_cast(DAYS_SUPLY_NUM AS int) AS days_supply",
-        "PDE_ID AS source_claim_id", "32869 AS type_concept_id",
+        "concat('PDE|', PDE_ID) AS source_claim_id", "32869 AS type_concept_id",
         f"{found} AS _problems", "_at",
     )  # fmt: skip
 
@@ -412,7 +326,7 @@ def pharmacy_claim(events: DataFrame) -> DataFrame:
         return " + ".join(f"coalesce({money(p)}, 0)" for p in parts)
 
     return read(events, _PDE).where(f"NOT coalesce({_PDE_DELETED}, false)").selectExpr(
-        "BENE_ID AS source_person_id", "PDE_ID AS source_claim_id", "'pharmacy' AS claim_type", f"{date('SRVC_DT')} AS start_date",
+        "BENE_ID AS source_person_id", "concat('PDE|', PDE_ID) AS source_claim_id", "'pharmacy' AS claim_type", f"{date('SRVC_DT')} AS start_date",
         f"{date('SRVC_DT')} AS end_date", f"{date('PD_DT')} AS paid_date", f"{money('TOT_RX_CST_AMT')} AS charge",
         f"{money('TOT_RX_CST_AMT')} AS allowed",
         f"{total('CVRD_D_PLAN_PD_AMT', 'NCVRD_PLAN_PD_AMT', 'LICS_AMT')} AS paid_by_payer",
@@ -422,52 +336,5 @@ def pharmacy_claim(events: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-def _once(named: DataFrame, key: str) -> DataFrame:
-    """One row per sender and `key`, the one that stands first in the bronze records; `x` keeps what it said."""
-    seen = named.where(f"{key} IS NOT NULL").groupBy(
-        F.col("_at.source").alias("_sender"), F.expr(key).alias("_key")
-    )
-    first = seen.agg(F.min_by(F.struct("*"), F.struct("_at.record", "_part")).alias("_row"))
-    return first.select("_row.*")
-
-
-@SOURCE.mapping(kind=(*CLAIMS, "pde"), into=PROVIDER, counts=False)
-def provider(lines: DataFrame) -> DataFrame:
-    """Clinicians by NPI: rendering, attending, operating, referring, prescribing."""
-    columns = (
-        "RNDRNG_PHYSN_NPI", "PRF_PHYSN_NPI", "AT_PHYSN_NPI", "OP_PHYSN_NPI", "OT_PHYSN_NPI", "RFR_PHYSN_NPI", "PRSCRBR_ID",
-    )  # fmt: skip
-    named = ", ".join(
-        f"named_struct('npi', {c}, 'specialty', {'PRVDR_SPCLTY' if c == 'PRF_PHYSN_NPI' else 'cast(NULL AS string)'})"
-        for c in columns
-    )
-    found = read(lines, (*columns, "PRVDR_SPCLTY")).selectExpr(
-        "_at", f"posexplode(array({named})) AS (_part, x)"
-    )
-    specialty = coding("'https://bluebutton.cms.gov/resources/variables/prvdr_spclty'", "x.specialty")
-    return _once(found, "x.npi").selectExpr(
-        "x.npi AS source_provider_id", "x.npi AS npi", f"array(concat('{NPI}|', x.npi), x.npi) AS aliases",
-        f"filter(array({specialty}), y -> y.code IS NOT NULL) AS specialty", "_part", "_at",
-    )  # fmt: skip
-
-
-@SOURCE.mapping(kind=(*CLAIMS, "pde"), into=FACILITY, counts=False)
-def facility(lines: DataFrame) -> DataFrame:
-    """Organisations that bill or dispense, by NPI, where there is none by CMS certification number or pharmacy id."""
-    columns = (
-        "ORG_NPI_NUM",
-        "PRVDR_NPI",
-        "PRVDR_NUM",
-        "PRVDR_STATE_CD",
-        "PRVDR_ZIP",
-        "CLM_FAC_TYPE_CD",
-        "SRVC_PRVDR_ID",
-    )
-    found = read(lines, columns).selectExpr(
-        "*", "0 AS _part", f"coalesce({ORGANISATION}, SRVC_PRVDR_ID) AS id", "coalesce(ORG_NPI_NUM, PRVDR_NPI) AS npi",
-    )  # fmt: skip
-    return _once(found, "id").selectExpr(
-        "id AS source_facility_id", "'organization' AS facility_kind", "CLM_FAC_TYPE_CD AS place_of_service",
-        f"array_compact(array(id, npi, concat('{NPI}|', npi), PRVDR_NUM, concat('{CCN}|', PRVDR_NUM))) AS aliases",
-        f"{state('PRVDR_STATE_CD')} AS state", "substr(PRVDR_ZIP, 1, 5) AS zip", "_part", "_at",
-    )  # fmt: skip
+SOURCE.mapping(kind=(*CLAIMS, "pde"), into=PROVIDER, counts=False)(parties.provider)
+SOURCE.mapping(kind=(*CLAIMS, "pde"), into=FACILITY, counts=False)(parties.facility)

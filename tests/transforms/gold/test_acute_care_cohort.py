@@ -51,7 +51,9 @@ def cohort(
     )  # fmt: skip
 
 
-def test_asked_are_landmarks_with_a_visit_in_three_years_before_and_the_as_of_date(spark: SparkSession) -> None:
+def test_asked_are_landmarks_with_a_visit_in_three_years_before_and_the_as_of_date(
+    spark: SparkSession,
+) -> None:
     out = cohort(spark, [visit(1, 1, 9202, "2019-01-01"), visit(2, 1, 9202, "2023-06-01")])
     # the visit of 1 January 2019 is not before 2019-01-01 and lies in the three years before 2020, 2021 and 2022
     assert rows(out, "index_date", "label_observed", "followup_days") == [
@@ -60,8 +62,17 @@ def test_asked_are_landmarks_with_a_visit_in_three_years_before_and_the_as_of_da
     ]  # fmt: skip
 
 
-def test_an_emergency_visit_on_the_index_date_counts_and_one_a_year_later_does_not(spark: SparkSession) -> None:
-    out = cohort(spark, [visit(1, 1, 9202, "2020-06-01"), visit(2, 1, 9203, "2021-01-01"), visit(3, 1, 262, "2022-12-31", "2023-01-04")])
+def test_an_emergency_visit_on_the_index_date_counts_and_one_a_year_later_does_not(
+    spark: SparkSession,
+) -> None:
+    out = cohort(
+        spark,
+        [
+            visit(1, 1, 9202, "2020-06-01"),
+            visit(2, 1, 9203, "2021-01-01"),
+            visit(3, 1, 262, "2022-12-31", "2023-01-04"),
+        ],
+    )
     assert rows(out.where("label_observed"), "index_date", "label", "days_to_event") == [
         ("2021-01-01", True, 0), ("2022-01-01", True, 364), ("2023-01-01", False, None),
     ]  # fmt: skip
@@ -74,13 +85,20 @@ def test_a_year_that_is_not_complete_stays_open_even_when_the_event_is_known(spa
     ]  # fmt: skip
 
 
-def test_an_admission_counts_when_a_sender_calls_it_unplanned_and_none_calls_it_planned(spark: SparkSession) -> None:
+def test_an_admission_counts_when_a_sender_calls_it_unplanned_and_none_calls_it_planned(
+    spark: SparkSession,
+) -> None:
     visits = [visit(p, p, 9202, "2021-06-01") for p in (1, 2, 3, 4)]
     visits += [visit(10 + p, p, 9201, "2022-03-01", "2022-03-05") for p in (1, 2, 3)]
     # person 4: two overlapping stays of two senders, one says unplanned, the other planned
     visits += [visit(14, 4, 9201, "2022-03-01", "2022-03-05"), visit(15, 4, 9201, "2022-03-02", "2022-03-05")]
     out = cohort(spark, visits, planned={11: False, 12: True, 13: None, 14: False, 15: True})
-    assert rows(out.where("index_date = '2022-01-01'"), "person_id", "label") == [(1, True), (2, False), (3, False), (4, False)]
+    assert rows(out.where("index_date = '2022-01-01'"), "person_id", "label") == [
+        (1, True),
+        (2, False),
+        (3, False),
+        (4, False),
+    ]
 
 
 def test_the_dead_are_not_asked_and_death_without_acute_care_is_no_event(spark: SparkSession) -> None:
@@ -102,7 +120,11 @@ def test_no_person_is_on_both_sides_and_training_ends_before_testing_begins(spar
     first_test = out.where("split = 'test'").agg({"index_date": "min"}).first()
     assert sides["train"] == "2020-01-01"
     assert first_test is not None
-    assert (first_test[0].isoformat(), sides["test"], sides["score"]) == ("2021-01-01", "2023-01-01", "2024-09-01")
+    assert (first_test[0].isoformat(), sides["test"], sides["score"]) == (
+        "2021-01-01",
+        "2023-01-01",
+        "2024-09-01",
+    )
     train, test = ({r[0] for r in rows(out.where(f"split = '{s}'"), "person_id")} for s in ("train", "test"))
     assert train
     assert test

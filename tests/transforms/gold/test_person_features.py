@@ -36,7 +36,13 @@ CONCEPTS = [
     (4229440, "Chronic congestive failure", "Condition", "SNOMED", "88805009"),  # only the ancestor tells
     (4139934, "Homeless", "Observation", "SNOMED", "32911000"),
     (4237458, "Fracture of clavicle", "Condition", "SNOMED", "58150001"),
-    (40231925, "acetaminophen 325 MG / oxycodone hydrochloride 5 MG Oral Tablet", "Drug", "RxNorm", "1049221"),
+    (
+        40231925,
+        "acetaminophen 325 MG / oxycodone hydrochloride 5 MG Oral Tablet",
+        "Drug",
+        "RxNorm",
+        "1049221",
+    ),
     (3004410, "Hemoglobin A1c/Hemoglobin.total in Blood", "Measurement", "LOINC", "4548-4"),
     (3004501, "Glucose [Mass/volume] in Serum or Plasma", "Measurement", "LOINC", "2345-7"),
     (3030354, "Glomerular filtration rate", "Measurement", "LOINC", "33914-3"),
@@ -47,7 +53,9 @@ CONCEPTS = [
 ]
 
 
-def features(spark: SparkSession, index_dates: tuple[str, ...] = ("2023-01-01",), **tables: list[dict[str, Any]]) -> list[Row]:
+def features(
+    spark: SparkSession, index_dates: tuple[str, ...] = ("2023-01-01",), **tables: list[dict[str, Any]]
+) -> list[Row]:
     """The features of person 1, by index date."""
     given = {
         "people": [{"person_id": 1, "year_of_birth": 1960, "month_of_birth": 1, "day_of_birth": 1, "gender_concept_id": 8532,
@@ -55,7 +63,11 @@ def features(spark: SparkSession, index_dates: tuple[str, ...] = ("2023-01-01",)
         "periods": [{"person_id": 1, "observation_period_start_date": "2015-01-01", "observation_period_end_date": "2024-12-31"}],
     } | tables  # fmt: skip
     frames = {
-        name: frame(spark, table, *({"person_id": 1} | r if "person_id" in table.columns else r for r in given.get(name, [])))
+        name: frame(
+            spark,
+            table,
+            *({"person_id": 1} | r if "person_id" in table.columns else r for r in given.get(name, [])),
+        )
         for name, table in INPUTS.items()
     }
     concepts = frame(spark, CONCEPT, *(
@@ -67,18 +79,37 @@ def features(spark: SparkSession, index_dates: tuple[str, ...] = ("2023-01-01",)
 
 
 def visit(number: int, concept: int, start: str, end: str | None = None) -> dict[str, Any]:
-    return {"visit_occurrence_id": number, "visit_concept_id": concept, "visit_start_date": start, "visit_end_date": end or start}
+    return {
+        "visit_occurrence_id": number,
+        "visit_concept_id": concept,
+        "visit_start_date": start,
+        "visit_end_date": end or start,
+    }
 
 
 def test_a_person_with_nothing_on_record_has_zero_counts_and_unknown_values(spark: SparkSession) -> None:
     (row,) = features(spark)
-    assert (row.age_years, row.female, row.sex, row.race, row.ethnicity) == (63.0, 1.0, "female", "white", "not_hispanic")
-    assert (row.ed_1y, row.outpatient_3y, row.conditions_active, row.has_diabetes, row.took_opioid_1y) == (0, 0, 0, 0, 0)
+    assert (row.age_years, row.female, row.sex, row.race, row.ethnicity) == (
+        63.0,
+        1.0,
+        "female",
+        "white",
+        "not_hispanic",
+    )
+    assert (row.ed_1y, row.outpatient_3y, row.conditions_active, row.has_diabetes, row.took_opioid_1y) == (
+        0,
+        0,
+        0,
+        0,
+        0,
+    )
     assert (row.last_hba1c, row.wearable_steps, row.wearable_days_1y) == (None, None, 0)
     assert (row.days_since_visit, row.days_since_ed) == (1096.0, 1096.0)
 
 
-def test_utilisation_is_cut_at_the_index_date_and_counts_a_contact_of_two_senders_once(spark: SparkSession) -> None:
+def test_utilisation_is_cut_at_the_index_date_and_counts_a_contact_of_two_senders_once(
+    spark: SparkSession,
+) -> None:
     visits = [
         visit(1, 9203, "2022-05-01"), visit(2, 9203, "2022-05-01", "2022-05-02"),  # one emergency, seen by EHR and claims
         visit(3, 9201, "2022-06-10", "2022-06-14"), visit(4, 9201, "2022-06-11", "2022-06-14"),  # one stay of five days
@@ -95,7 +126,13 @@ def test_utilisation_is_cut_at_the_index_date_and_counts_a_contact_of_two_sender
 def test_nothing_on_or_after_the_index_date_changes_a_feature(spark: SparkSession) -> None:
     before = {
         "visits": [visit(1, 9203, "2022-05-01")],
-        "details": [{"visit_detail_id": 1, "visit_detail_type_concept_id": 32817, "visit_detail_start_date": "2022-05-01"}],
+        "details": [
+            {
+                "visit_detail_id": 1,
+                "visit_detail_type_concept_id": 32817,
+                "visit_detail_start_date": "2022-05-01",
+            }
+        ],
         "conditions": [{"condition_concept_id": 201826, "condition_start_date": "2020-01-01"}],
     }
     after = {
@@ -139,9 +176,16 @@ def test_events_outside_the_observation_period_are_not_features(spark: SparkSess
     assert (row.has_diabetes, row.days_since_visit) == (0, 1096)
 
 
-def test_the_last_value_counts_in_its_canonical_unit_and_an_unknown_unit_is_unknown(spark: SparkSession) -> None:
+def test_the_last_value_counts_in_its_canonical_unit_and_an_unknown_unit_is_unknown(
+    spark: SparkSession,
+) -> None:
     def result(number: int, concept: int, day: str, value: float, **unit: Any) -> dict[str, Any]:
-        return {"measurement_id": number, "measurement_concept_id": concept, "measurement_date": day, "value_as_number": value} | unit
+        return {
+            "measurement_id": number,
+            "measurement_concept_id": concept,
+            "measurement_date": day,
+            "value_as_number": value,
+        } | unit
 
     (row,) = features(
         spark,
@@ -193,8 +237,16 @@ def test_a_day_without_wear_is_missing_and_observed_days_are_counted_per_source(
             {"payer_plan_period_start_date": "2022-12-11", "payer_plan_period_end_date": "2022-12-20"},
         ],
         details=[
-            {"visit_detail_id": 1, "visit_detail_type_concept_id": 32817, "visit_detail_start_date": "2022-12-22"},
-            {"visit_detail_id": 2, "visit_detail_type_concept_id": 32855, "visit_detail_start_date": "2022-01-01"},
+            {
+                "visit_detail_id": 1,
+                "visit_detail_type_concept_id": 32817,
+                "visit_detail_start_date": "2022-12-22",
+            },
+            {
+                "visit_detail_id": 2,
+                "visit_detail_type_concept_id": 32855,
+                "visit_detail_start_date": "2022-01-01",
+            },
         ],
     )
     assert (row.wearable_steps, row.wearable_days_1y, row.wearable_sleep) == (6000.0, 2, 400.0)
@@ -208,5 +260,7 @@ def test_each_index_date_has_its_own_view(spark: SparkSession) -> None:
 
 
 def test_the_features_have_one_row_per_cohort_row(spark: SparkSession) -> None:
-    out = features(spark, ("2021-01-01", "2022-01-01"), visits=[visit(n, 9202, f"2020-{n:02d}-01") for n in range(1, 9)])
+    out = features(
+        spark, ("2021-01-01", "2022-01-01"), visits=[visit(n, 9202, f"2020-{n:02d}-01") for n in range(1, 9)]
+    )
     assert [r.index_date.isoformat() for r in out] == ["2021-01-01", "2022-01-01"]

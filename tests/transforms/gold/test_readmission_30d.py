@@ -54,7 +54,14 @@ def index(spark: SparkSession) -> list[Row]:
         for start, end, site, *rest in stays:
             more = dict(rest[0]) if rest else {}
             key = len(rows) + 1
-            planned.append({"source": more.get("_source", "ehr"), "source_encounter_id": str(key), "visit_detail_id": key, "planned": more.pop("planned", None)})
+            planned.append(
+                {
+                    "source": more.get("_source", "ehr"),
+                    "source_encounter_id": str(key),
+                    "visit_detail_id": key,
+                    "planned": more.pop("planned", None),
+                }
+            )
             rows.append(
                 {
                     "person_id": PEOPLE[more.pop("person", case)], "visit_detail_id": key, "visit_occurrence_id": key + 1000, "care_site_id": site,
@@ -63,20 +70,37 @@ def index(spark: SparkSession) -> list[Row]:
                 } | more
             )  # fmt: skip
     periods = [
-        {"person_id": n, "observation_period_start_date": "2015-01-01", "observation_period_end_date": "2022-01-01"}
+        {
+            "person_id": n,
+            "observation_period_start_date": "2015-01-01",
+            "observation_period_end_date": "2022-01-01",
+        }
         if case != "unobserved"
-        else {"person_id": n, "observation_period_start_date": "2020-01-01", "observation_period_end_date": "2021-01-31"}
+        else {
+            "person_id": n,
+            "observation_period_start_date": "2020-01-01",
+            "observation_period_end_date": "2021-01-31",
+        }
         for case, n in PEOPLE.items()
     ]
     deaths = frame(spark, DEATH, {"person_id": PEOPLE["died"], "death_date": "2020-01-20"})
-    df = readmission_30d(frame(spark, VISIT_DETAIL, *rows), frame(spark, VISIT_LINK, *planned), deaths, frame(spark, OBSERVATION_PERIOD, *periods), date(2021, 1, 1))
+    df = readmission_30d(
+        frame(spark, VISIT_DETAIL, *rows),
+        frame(spark, VISIT_LINK, *planned),
+        deaths,
+        frame(spark, OBSERVATION_PERIOD, *periods),
+        date(2021, 1, 1),
+    )
     return READMISSION_30D.conform(df).collect()
 
 
 def of(index: list[Row], case: str) -> list[tuple[str, str, bool, int | None]]:
     """admission, discharge (month-day), readmitted, days of a case's index discharges."""
     found = [r for r in index if r.person_id == PEOPLE[case]]
-    return sorted((f"{r.admission_date:%m-%d}", f"{r.discharge_date:%m-%d}", r.readmitted, r.days_to_readmission) for r in found)
+    return sorted(
+        (f"{r.admission_date:%m-%d}", f"{r.discharge_date:%m-%d}", r.readmitted, r.days_to_readmission)
+        for r in found
+    )
 
 
 def test_an_admission_on_the_30th_day_is_a_readmission_and_on_the_31st_is_none(index: list[Row]) -> None:
@@ -120,8 +144,14 @@ def test_two_bills_of_one_hospital_that_meet_on_a_day_are_one_stay(index: list[R
 
 
 def test_planned_is_told_of_the_index_and_of_the_readmission(index: list[Row]) -> None:
-    first, second = sorted((r for r in index if r.person_id == PEOPLE["planned"]), key=lambda r: r.admission_date)
-    assert (first.planned, first.readmission_planned, first.readmission_visit_detail_id) == (True, False, second.index_visit_detail_id)
+    first, second = sorted(
+        (r for r in index if r.person_id == PEOPLE["planned"]), key=lambda r: r.admission_date
+    )
+    assert (first.planned, first.readmission_planned, first.readmission_visit_detail_id) == (
+        True,
+        False,
+        second.index_visit_detail_id,
+    )
     assert (second.planned, second.readmission_planned) == (False, None)
 
 

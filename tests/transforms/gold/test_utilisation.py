@@ -51,7 +51,17 @@ def years(spark: SparkSession) -> dict[tuple[int, int], Row]:
         spark, COST, cost("Visit", 2, 1000.10, 1200.20), cost("Visit", 9, 10.01, 10.01), cost("Visit", 9, 0.02, 0.02), cost("Drug", 50, 5.5, 6.0),
         cost("Cost", 999, 77.0, 77.0),
     )  # fmt: skip
-    events = frame(spark, EVENT_LINK, {"event_id": 50, "domain_id": "Drug", "person_id": 1, "source_claim_id": "c", "start_datetime": "2020-02-01"})
+    events = frame(
+        spark,
+        EVENT_LINK,
+        {
+            "event_id": 50,
+            "domain_id": "Drug",
+            "person_id": 1,
+            "source_claim_id": "c",
+            "start_datetime": "2020-02-01",
+        },
+    )
     plan = {"person_id": 1, "payer_source_value": "Medicare"}
     plans = frame(
         spark, PAYER_PLAN_PERIOD,
@@ -64,7 +74,9 @@ def years(spark: SparkSession) -> dict[tuple[int, int], Row]:
         {"person_id": 1, "observation_period_start_date": "2019-01-01", "observation_period_end_date": "2020-12-31"},
         {"person_id": 2, "observation_period_start_date": "2015-01-01", "observation_period_end_date": "2018-12-31"},
     )  # fmt: skip
-    found = UTILISATION.conform(utilisation(visits, costs, events, plans, periods, date(2020, 9, 10))).collect()
+    found = UTILISATION.conform(
+        utilisation(visits, costs, events, plans, periods, date(2020, 9, 10))
+    ).collect()
     assert len({(r.person_id, r.year) for r in found}) == len(found)
     return {(r.person_id, r.year): r for r in found}
 
@@ -73,16 +85,22 @@ def test_rule_22_a_stay_known_to_ehr_and_claims_counts_once(years: dict[tuple[in
     assert (years[1, 2019].inpatient_stays, years[1, 2020].inpatient_stays) == (1, 2)
 
 
-def test_inpatient_days_are_nights_of_the_year_before_as_of_and_one_for_a_stay_without(years: dict[tuple[int, int], Row]) -> None:
+def test_inpatient_days_are_nights_of_the_year_before_as_of_and_one_for_a_stay_without(
+    years: dict[tuple[int, int], Row],
+) -> None:
     # 30 and 31 December; then 1 and 2 January, 1 August, 5 to 9 September
     assert (years[1, 2019].inpatient_days, years[1, 2020].inpatient_days) == (2, 8)
 
 
-def test_rule_22_emergency_visits_count_once_and_those_that_became_a_stay_count_too(years: dict[tuple[int, int], Row]) -> None:
+def test_rule_22_emergency_visits_count_once_and_those_that_became_a_stay_count_too(
+    years: dict[tuple[int, int], Row],
+) -> None:
     assert (years[1, 2019].emergency_visits, years[1, 2020].emergency_visits) == (1, 1)
 
 
-def test_rule_22_a_contact_in_the_office_counts_once_and_none_on_the_as_of_date(years: dict[tuple[int, int], Row]) -> None:
+def test_rule_22_a_contact_in_the_office_counts_once_and_none_on_the_as_of_date(
+    years: dict[tuple[int, int], Row],
+) -> None:
     assert years[1, 2020].outpatient_visits == 2
 
 
@@ -100,11 +118,18 @@ def test_a_gap_of_548_days_ends_the_span_of_the_ehr(years: dict[tuple[int, int],
     assert {y: years[2, y].observed_days_ehr for p, y in years if p == 2} == {2015: 31, 2018: 1, 2020: 1}
 
 
-def test_rule_4_a_visit_outside_the_observation_periods_does_not_count(years: dict[tuple[int, int], Row]) -> None:
+def test_rule_4_a_visit_outside_the_observation_periods_does_not_count(
+    years: dict[tuple[int, int], Row],
+) -> None:
     assert years[2, 2020].emergency_visits == 0
 
 
-def test_rule_14_what_was_paid_is_counted_once_and_missing_without_claims(years: dict[tuple[int, int], Row]) -> None:
-    assert (years[1, 2019].paid_by_payer, years[1, 2019].total_paid) == (Decimal("1000.10"), Decimal("1200.20"))
+def test_rule_14_what_was_paid_is_counted_once_and_missing_without_claims(
+    years: dict[tuple[int, int], Row],
+) -> None:
+    assert (years[1, 2019].paid_by_payer, years[1, 2019].total_paid) == (
+        Decimal("1000.10"),
+        Decimal("1200.20"),
+    )
     assert (years[1, 2020].paid_by_payer, years[1, 2020].total_paid) == (Decimal("15.53"), Decimal("16.03"))
     assert years[2, 2015].paid_by_payer is None

@@ -107,7 +107,10 @@ def link(spark: SparkSession, cases: Mapping[str, tuple[tuple[str | None, ...], 
         for n, person in enumerate(CASES)
         for sender in ("ehr", "claims")
     ]
-    encounters = [*_encounters(cases), *_encounters({"nobody": (("1", "office", "2020-01-01", "2020-01-01"),)})]
+    encounters = [
+        *_encounters(cases),
+        *_encounters({"nobody": (("1", "office", "2020-01-01", "2020-01-01"),)}),
+    ]
     df = visit(frame(spark, ENCOUNTER, *encounters), frame(spark, PERSON_LINK, *people), EXTRACT)
     return VISIT_LINK.conform(df).collect()
 
@@ -124,33 +127,60 @@ def of(linked: list[Row], person: str, source: str = "ehr") -> list[Visit]:
         case, _, name = r.source_encounter_id.partition("/")
         if case != person or r.source != source:
             continue
-        v = Visit(r.visit_concept_id, f"{r.visit_start_datetime:%m-%d %H:%M}", f"{r.visit_end_datetime:%m-%d %H:%M}", {})
+        v = Visit(
+            r.visit_concept_id,
+            f"{r.visit_start_datetime:%m-%d %H:%M}",
+            f"{r.visit_end_datetime:%m-%d %H:%M}",
+            {},
+        )
         found.setdefault(r.visit_occurrence_id, v).rules[name] = r.rule
-        assert (v.concept, v.start, v.end) == (found[r.visit_occurrence_id].concept, found[r.visit_occurrence_id].start, v.end)
+        assert (v.concept, v.start, v.end) == (
+            found[r.visit_occurrence_id].concept,
+            found[r.visit_occurrence_id].start,
+            v.end,
+        )
     return sorted(found.values(), key=lambda v: (v.start, v.end, v.concept))
 
 
 @pytest.mark.parametrize(
-    ("case", "end"), [("overlap", "01-06 12:00"), ("touch", "01-06 12:00"), ("next day", "01-06 12:00"), ("nested", "01-20 09:00")]
+    ("case", "end"),
+    [
+        ("overlap", "01-06 12:00"),
+        ("touch", "01-06 12:00"),
+        ("next day", "01-06 12:00"),
+        ("nested", "01-20 09:00"),
+    ],
 )
-def test_rule_1_inpatient_encounters_at_most_a_day_apart_are_one_visit(linked: list[Row], case: str, end: str) -> None:
+def test_rule_1_inpatient_encounters_at_most_a_day_apart_are_one_visit(
+    linked: list[Row], case: str, end: str
+) -> None:
     [stay] = of(linked, case)
     assert (stay.concept, stay.start, stay.end) == (9201, "01-01 10:00", end)
     assert set(stay.rules.values()) == {"merged_inpatient"}
 
 
 def test_rule_1_inpatient_encounters_two_days_apart_are_two_visits(linked: list[Row]) -> None:
-    assert [(v.concept, v.start) for v in of(linked, "two days")] == [(9201, "01-01 10:00"), (9201, "01-06 01:00")]
+    assert [(v.concept, v.start) for v in of(linked, "two days")] == [
+        (9201, "01-01 10:00"),
+        (9201, "01-06 01:00"),
+    ]
 
 
 @pytest.mark.parametrize("case", ["er into stay", "er ends at start"])
-def test_rule_1_emergency_that_leads_into_a_stay_makes_one_visit_262_from_its_start(linked: list[Row], case: str) -> None:
+def test_rule_1_emergency_that_leads_into_a_stay_makes_one_visit_262_from_its_start(
+    linked: list[Row], case: str
+) -> None:
     [stay] = of(linked, case)
-    assert stay == Visit(262, "01-01 08:00", "01-03 09:00", {"e": "emergency_to_inpatient", "i": "emergency_to_inpatient"})
+    assert stay == Visit(
+        262, "01-01 08:00", "01-03 09:00", {"e": "emergency_to_inpatient", "i": "emergency_to_inpatient"}
+    )
 
 
 def test_rule_1_emergency_that_ends_before_the_stay_is_its_own_visit(linked: list[Row]) -> None:
-    assert [(v.concept, v.start) for v in of(linked, "er ends before")] == [(9203, "01-01 08:00"), (9201, "01-01 10:00")]
+    assert [(v.concept, v.start) for v in of(linked, "er ends before")] == [
+        (9203, "01-01 08:00"),
+        (9201, "01-01 10:00"),
+    ]
 
 
 @pytest.mark.parametrize("case", ["er starts inside", "er at same start"])
@@ -162,7 +192,12 @@ def test_rule_1_emergency_that_starts_inside_a_stay_rolls_in(linked: list[Row], 
 @pytest.mark.parametrize("case", ["er in the gap", "er from the gap"])
 def test_rule_1_emergency_between_two_merged_stays_rolls_in(linked: list[Row], case: str) -> None:
     [stay] = of(linked, case)
-    assert (stay.concept, stay.start, stay.end, stay.rules["e"]) == (9201, "01-01 10:00", "01-05 09:00", "rolled_into_stay")
+    assert (stay.concept, stay.start, stay.end, stay.rules["e"]) == (
+        9201,
+        "01-01 10:00",
+        "01-05 09:00",
+        "rolled_into_stay",
+    )
 
 
 def test_rule_1_emergency_from_inside_one_stay_into_the_next_joins_both(linked: list[Row]) -> None:
@@ -183,7 +218,9 @@ def test_rule_1_one_day_emergency_claim_on_the_eve_does_not_reach_the_stay(linke
 
 
 def test_rule_1_emergency_claim_through_the_day_of_admission_makes_262(linked: list[Row]) -> None:
-    assert [(v.concept, v.start, v.end) for v in of(linked, "claim past midnight")] == [(262, "01-01 00:00", "01-04 00:00")]
+    assert [(v.concept, v.start, v.end) for v in of(linked, "claim past midnight")] == [
+        (262, "01-01 00:00", "01-04 00:00")
+    ]
 
 
 def test_rule_1_zero_length_claims_of_one_day_are_one_inpatient_visit(linked: list[Row]) -> None:
@@ -196,7 +233,9 @@ def test_rule_1_inpatient_claim_through_the_emergency_room_is_262(linked: list[R
 
 
 def test_rule_1_outpatient_inside_a_stay_rolls_in_through_its_last_day(linked: list[Row]) -> None:
-    assert of(linked, "outpatient inside") == [Visit(9201, "01-01 00:00", "01-05 00:00", {"i": "self", "o": "rolled_into_stay"})]
+    assert of(linked, "outpatient inside") == [
+        Visit(9201, "01-01 00:00", "01-05 00:00", {"i": "self", "o": "rolled_into_stay"})
+    ]
 
 
 @pytest.mark.parametrize("case", ["outpatient later", "outpatient runs on"])
@@ -218,7 +257,10 @@ def test_rule_1_outpatient_is_one_visit_by_person_and_day(linked: list[Row]) -> 
 
 
 def test_rule_1_crossing_midnight_makes_no_second_visit(linked: list[Row]) -> None:
-    assert [(v.start, v.end) for v in of(linked, "midnight")] == [("01-01 23:30", "01-02 00:15"), ("01-02 10:00", "01-02 10:30")]
+    assert [(v.start, v.end) for v in of(linked, "midnight")] == [
+        ("01-01 23:30", "01-02 00:15"),
+        ("01-02 10:00", "01-02 10:30"),
+    ]
 
 
 def test_rule_1_multi_day_visits_of_a_class_never_overlap(linked: list[Row]) -> None:
@@ -251,7 +293,15 @@ def test_rule_1_a_contact_that_was_never_closed_ends_when_it_started(linked: lis
 
 def test_rule_1_every_class_gets_a_visit(spark: SparkSession) -> None:
     person = next(iter(CASES))
-    found = link(spark, {person: tuple((c, c, f"2020-{n:02d}-01 10:00", f"2020-{n:02d}-01 11:00") for n, c in enumerate(VISIT_CLASSES, 1))})
+    found = link(
+        spark,
+        {
+            person: tuple(
+                (c, c, f"2020-{n:02d}-01 10:00", f"2020-{n:02d}-01 11:00")
+                for n, c in enumerate(VISIT_CLASSES, 1)
+            )
+        },
+    )
     assert {r.source_encounter_id.partition("/")[2]: r.visit_concept_id for r in found} == {
         "inpatient": 9201, "emergency": 9203, "outpatient": 9202, "office": 581477, "urgent_care": 8782, "telehealth": 5083, "home": 581476,
         "skilled_nursing": 8863, "hospice": 8546, "laboratory": 32036, "pharmacy": 581458, "unknown": 0,
@@ -263,14 +313,20 @@ def test_visits_of_two_senders_stay_apart(linked: list[Row]) -> None:
     assert len({r.visit_occurrence_id for r in linked if r.source_encounter_id == "two senders/i"}) == 2
 
 
-def test_rule_2_every_encounter_of_a_known_person_is_a_detail_of_its_visits_concept(linked: list[Row]) -> None:
+def test_rule_2_every_encounter_of_a_known_person_is_a_detail_of_its_visits_concept(
+    linked: list[Row],
+) -> None:
     assert len({r.visit_detail_id for r in linked}) == len(linked) == sum(len(c) for c in CASES.values())
     assert all(r.detail_concept_id == r.visit_concept_id for r in linked)
 
 
 def test_rule_2_what_rolled_in_names_the_inpatient_detail_as_parent(linked: list[Row]) -> None:
     detail = {r.source_encounter_id: r.visit_detail_id for r in linked if r.source == "ehr"}
-    parents = {r.source_encounter_id: r.parent_visit_detail_id for r in linked if r.parent_visit_detail_id is not None}
+    parents = {
+        r.source_encounter_id: r.parent_visit_detail_id
+        for r in linked
+        if r.parent_visit_detail_id is not None
+    }
     expected = {
         "er into stay/e": "er into stay/i", "er ends at start/e": "er ends at start/i", "er starts inside/e": "er starts inside/i",
         "er at same start/e": "er at same start/i", "er in the gap/e": "er in the gap/1", "er from the gap/e": "er from the gap/1", "er bridges/e": "er bridges/1",
@@ -280,8 +336,15 @@ def test_rule_2_what_rolled_in_names_the_inpatient_detail_as_parent(linked: list
     assert parents == {child: detail[parent] for child, parent in expected.items()}
 
 
-def test_a_visits_id_stays_when_a_later_encounter_joins_and_details_keep_theirs(spark: SparkSession, linked: list[Row]) -> None:
-    before = {r.source_encounter_id: r for r in link(spark, {k: CASES[k][:1] for k in ("overlap", "er into stay", "same day", "late joiner")})}
+def test_a_visits_id_stays_when_a_later_encounter_joins_and_details_keep_theirs(
+    spark: SparkSession, linked: list[Row]
+) -> None:
+    before = {
+        r.source_encounter_id: r
+        for r in link(
+            spark, {k: CASES[k][:1] for k in ("overlap", "er into stay", "same day", "late joiner")}
+        )
+    }
     after = {r.source_encounter_id: r for r in linked}
     assert len(before) == 4
     assert all(after[k].visit_occurrence_id == r.visit_occurrence_id for k, r in before.items())

@@ -28,7 +28,14 @@ def claim(name: str, kind: str, paid: str, **more: Any) -> dict[str, Any]:
 
 
 def event(claim: str, key: int, domain: str, **more: Any) -> dict[str, Any]:
-    return {"_source": "claims", "source_claim_id": claim, "event_id": key, "domain_id": domain, "target_no": 0, "person_id": 1} | more
+    return {
+        "_source": "claims",
+        "source_claim_id": claim,
+        "event_id": key,
+        "domain_id": domain,
+        "target_no": 0,
+        "person_id": 1,
+    } | more
 
 
 def period(key: int, start: str, end: str, **more: Any) -> dict[str, Any]:
@@ -66,7 +73,9 @@ def costs(spark: SparkSession) -> dict[str, Row]:
         period(23, "2020-02-15", "2020-12-31", person_id=2), period(24, "2020-02-20", "2020-12-31", payer_source_value="Aetna"),
         period(25, "2019-01-01", "2019-12-31"),
     )  # fmt: skip
-    code_map = frame(spark, CODE_MAP, {"vocabulary_id": "DRG", "code": "039", "concept_id": 38000421, "target_no": 0})
+    code_map = frame(
+        spark, CODE_MAP, {"vocabulary_id": "DRG", "code": "039", "concept_id": 38000421, "target_no": 0}
+    )
     found = COST.conform(cost(claims, people, visits, events, periods, code_map)).collect()
     assert len({r.cost_id for r in found}) == len(found) == 5
     return {CLAIMS[r._record - 1]: r for r in found}
@@ -84,12 +93,24 @@ def test_rule_14_paid_is_payer_and_patient_parts(costs: dict[str, Row]) -> None:
         "bare": (0.59, None, 0.59),
     }  # fmt: skip
     stay = costs["stay"]
-    assert (stay.total_charge, stay.total_cost, stay.paid_patient_deductible, stay.paid_by_primary) == (5000.0, None, 200.05, 3.0)
+    assert (stay.total_charge, stay.total_cost, stay.paid_patient_deductible, stay.paid_by_primary) == (
+        5000.0,
+        None,
+        200.05,
+        3.0,
+    )
 
 
-def test_rule_14_a_claim_is_for_its_visit_else_for_what_it_supplied_else_for_itself(costs: dict[str, Row]) -> None:
+def test_rule_14_a_claim_is_for_its_visit_else_for_what_it_supplied_else_for_itself(
+    costs: dict[str, Row],
+) -> None:
     found = {k: (r.cost_domain_id, r.cost_event_id) for k, r in costs.items() if k != "bare"}
-    assert found == {"stay": ("Visit", 10), "stay again": ("Visit", 10), "pharmacy": ("Drug", 4), "equipment": ("Device", 7)}
+    assert found == {
+        "stay": ("Visit", 10),
+        "stay again": ("Visit", 10),
+        "pharmacy": ("Drug", 4),
+        "equipment": ("Device", 7),
+    }
     assert (costs["bare"].cost_domain_id, costs["bare"].cost_event_id) == ("Cost", costs["bare"].cost_id)
 
 
@@ -107,5 +128,9 @@ def test_rule_14_plan_periods_may_overlap_and_never_double_a_cost(costs: dict[st
 
 
 def test_rule_5_drg_concept_is_null_without_a_drg_and_0_when_unmapped(costs: dict[str, Row]) -> None:
-    found = {k: (r.drg_source_value, r.drg_concept_id) for k, r in costs.items() if k in ("stay", "stay again", "bare")}
+    found = {
+        k: (r.drg_source_value, r.drg_concept_id)
+        for k, r in costs.items()
+        if k in ("stay", "stay again", "bare")
+    }
     assert found == {"stay": ("39", 38000421), "stay again": ("999", 0), "bare": (None, None)}

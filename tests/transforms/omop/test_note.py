@@ -33,7 +33,11 @@ def notes(spark: SparkSession) -> dict[str, Row]:
         document("nobody", source_person_id="stranger"),
     )  # fmt: skip
     people = frame(spark, PERSON_LINK, {"source": "ehr", "source_person_id": "p", "person_id": 1})
-    visits = frame(spark, VISIT_LINK, {"source": "ehr", "source_encounter_id": "e", "visit_occurrence_id": 10, "visit_detail_id": 100})
+    visits = frame(
+        spark,
+        VISIT_LINK,
+        {"source": "ehr", "source_encounter_id": "e", "visit_occurrence_id": 10, "visit_detail_id": 100},
+    )
     providers = frame(spark, PROVIDER_LINK, {"source": "ehr", "reference": "dr", "provider_id": 7})
     code = {"vocabulary_id": "LOINC", "source_concept_id": 1, "provenance": "vocabulary", "target_no": 0}
     code_map = frame(
@@ -48,16 +52,31 @@ def notes(spark: SparkSession) -> dict[str, Row]:
 
 def test_rule_16_class_is_the_first_loinc_code_that_maps_else_0(notes: dict[str, Row]) -> None:
     found = {k: (r.note_class_concept_id, r.note_source_value) for k, r in notes.items()}
-    assert found == {"mapped": (501, "34117-2"), "unmapped": (0, "x"), "other system": (0, "34117-2"), "empty": (0, None)}
+    assert found == {
+        "mapped": (501, "34117-2"),
+        "unmapped": (0, "x"),
+        "other system": (0, "34117-2"),
+        "empty": (0, None),
+    }
 
 
 def test_a_superseded_note_and_one_without_text_are_kept_and_strangers_wait(notes: dict[str, Row]) -> None:
-    assert {k: r.note_text for k, r in notes.items()} == {"mapped": "Well.", "unmapped": "Well.", "other system": "Well.", "empty": ""}
+    assert {k: r.note_text for k, r in notes.items()} == {
+        "mapped": "Well.",
+        "unmapped": "Well.",
+        "other system": "Well.",
+        "empty": "",
+    }
 
 
 def test_type_encoding_and_language_are_those_of_the_field_list(notes: dict[str, Row]) -> None:
     assert {(r.note_type_concept_id, r.encoding_concept_id) for r in notes.values()} == {(32831, 32678)}
-    assert {k: r.language_concept_id for k, r in notes.items()} == {"mapped": 4180186, "unmapped": 0, "other system": 4180186, "empty": 4182511}
+    assert {k: r.language_concept_id for k, r in notes.items()} == {
+        "mapped": 4180186,
+        "unmapped": 0,
+        "other system": 4180186,
+        "empty": 4182511,
+    }
 
 
 def test_visit_and_author_are_linked_and_never_lose_the_note(notes: dict[str, Row]) -> None:
@@ -67,4 +86,7 @@ def test_visit_and_author_are_linked_and_never_lose_the_note(notes: dict[str, Ro
 
 
 def test_the_day_is_that_of_the_local_clock(notes: dict[str, Row]) -> None:
-    assert (str(notes["mapped"].note_date), notes["mapped"].note_datetime.isoformat()) == ("2020-01-01", "2020-01-01T23:30:00")
+    assert (str(notes["mapped"].note_date), notes["mapped"].note_datetime.isoformat()) == (
+        "2020-01-01",
+        "2020-01-01T23:30:00",
+    )

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
 
 
-def link(encounter: str, visit: int, detail: int, concept: int, start: str, end: str, **more: Any) -> dict[str, Any]:
+def link(
+    encounter: str, visit: int, detail: int, concept: int, start: str, end: str, **more: Any
+) -> dict[str, Any]:
     return {
         "source": "ehr", "source_encounter_id": encounter, "visit_occurrence_id": visit, "visit_detail_id": detail, "rule": "self",
         "score": 1.0, "person_id": 1, "visit_concept_id": concept, "detail_concept_id": concept, "visit_start_datetime": start,
@@ -24,7 +26,13 @@ def link(encounter: str, visit: int, detail: int, concept: int, start: str, end:
 
 
 def encounter(name: str, kind: str, **more: Any) -> dict[str, Any]:
-    return {"source_person_id": "p", "source_encounter_id": name, "visit_class": kind, "has_time": True, "type_concept_id": 32817} | more
+    return {
+        "source_person_id": "p",
+        "source_encounter_id": name,
+        "visit_class": kind,
+        "has_time": True,
+        "type_concept_id": 32817,
+    } | more
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +66,9 @@ def test_rule_2_each_encounter_is_kept_with_its_visit_and_parent(details: dict[i
     ]  # fmt: skip
 
 
-def test_rule_1_an_unknown_provider_or_care_site_never_loses_or_doubles_a_row(details: dict[int, Row]) -> None:
+def test_rule_1_an_unknown_provider_or_care_site_never_loses_or_doubles_a_row(
+    details: dict[int, Row],
+) -> None:
     assert [(k, r.provider_id, r.care_site_id) for k, r in sorted(details.items())] == [
         (101, None, None), (102, 7, 70), (103, None, None), (104, None, None),
     ]  # fmt: skip
@@ -68,7 +78,9 @@ def test_rule_1_type_is_the_encounters_and_32220_when_still_open(details: dict[i
     assert [details[k].visit_detail_type_concept_id for k in (101, 102, 103)] == [32817, 32855, 32220]
 
 
-def test_rule_5_origin_and_destination_are_null_without_a_value_and_0_when_unmapped(details: dict[int, Row]) -> None:
+def test_rule_5_origin_and_destination_are_null_without_a_value_and_0_when_unmapped(
+    details: dict[int, Row],
+) -> None:
     found = {k: (r.admitted_from_concept_id, r.discharged_to_concept_id) for k, r in details.items()}
     assert found == {101: (None, None), 102: (9203, 8863), 103: (None, 0), 104: (0, None)}
     assert details[104].admitted_from_source_value == "from the moon"
@@ -76,9 +88,18 @@ def test_rule_5_origin_and_destination_are_null_without_a_value_and_0_when_unmap
 
 def test_source_value_is_the_class_verbatim_and_dates_are_of_the_local_clock(details: dict[int, Row]) -> None:
     r = details[102]
-    assert (r.visit_detail_source_value, str(r.visit_detail_start_date), str(r.visit_detail_end_date)) == ("IMP|1", "2020-01-01", "2020-01-05")
+    assert (r.visit_detail_source_value, str(r.visit_detail_start_date), str(r.visit_detail_end_date)) == (
+        "IMP|1",
+        "2020-01-01",
+        "2020-01-05",
+    )
     assert details[103].visit_detail_source_value == "inpatient"
 
 
 def test_preceding_detail_is_the_persons_detail_before(details: dict[int, Row]) -> None:
-    assert {k: r.preceding_visit_detail_id for k, r in details.items()} == {101: None, 102: 101, 103: 102, 104: None}
+    assert {k: r.preceding_visit_detail_id for k, r in details.items()} == {
+        101: None,
+        102: 101,
+        103: 102,
+        104: None,
+    }

@@ -55,11 +55,21 @@ def visits(spark: SparkSession) -> dict[int, Row]:
 
 def test_rule_1_one_row_per_visit_with_its_span_and_concept(visits: dict[int, Row]) -> None:
     r = visits[10]
-    assert (r.person_id, r.visit_concept_id, str(r.visit_start_date), str(r.visit_end_date)) == (1, 262, "2020-01-01", "2020-01-08")
-    assert (r.visit_start_datetime.isoformat(), r.visit_end_datetime.isoformat()) == ("2020-01-01T08:00:00", "2020-01-08T09:00:00")
+    assert (r.person_id, r.visit_concept_id, str(r.visit_start_date), str(r.visit_end_date)) == (
+        1,
+        262,
+        "2020-01-01",
+        "2020-01-08",
+    )
+    assert (r.visit_start_datetime.isoformat(), r.visit_end_datetime.isoformat()) == (
+        "2020-01-01T08:00:00",
+        "2020-01-08T09:00:00",
+    )
 
 
-def test_provider_site_class_and_origin_come_from_the_first_inpatient_detail_alone(visits: dict[int, Row]) -> None:
+def test_provider_site_class_and_origin_come_from_the_first_inpatient_detail_alone(
+    visits: dict[int, Row],
+) -> None:
     r = visits[10]
     assert (r.provider_id, r.care_site_id, r.visit_source_value) == (None, 60, "IMP")
     assert (r.admitted_from_concept_id, r.admitted_from_source_value) == (0, "x")

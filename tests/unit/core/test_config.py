@@ -27,7 +27,11 @@ def test_an_environment_overrides_the_base_and_a_senders_keys(tmp_path):
 def test_the_sample_takes_a_senders_own_keys_and_adds_its_path(tmp_path):
     home = _home(tmp_path, local="sample: {ehr: {path: sample/fhir, extract_date: 2024-09-01}}")
     (sample,) = load("local", home).sample
-    assert (sample.priority, sample.path, sample.extract_date) == (5, f"{tmp_path}/sample/fhir", date(2024, 9, 1))
+    assert (sample.priority, sample.path, sample.extract_date) == (
+        5,
+        f"{tmp_path}/sample/fhir",
+        date(2024, 9, 1),
+    )
 
 
 @pytest.mark.parametrize(

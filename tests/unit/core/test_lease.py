@@ -15,7 +15,11 @@ from carelake.errors import LakeBusyError
 
 def test_a_second_run_leaves_while_the_first_holds_the_lake(tmp_path):
     storage = Storage(str(tmp_path))
-    with lease.held(storage, "first"), pytest.raises(LakeBusyError, match="held by run first"), lease.held(storage, "second"):
+    with (
+        lease.held(storage, "first"),
+        pytest.raises(LakeBusyError, match="held by run first"),
+        lease.held(storage, "second"),
+    ):
         pass
     with lease.held(storage, "third"):
         assert json.loads(storage.read_text(lease.LEASE))["run_id"] == "third"

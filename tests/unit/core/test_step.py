@@ -50,7 +50,11 @@ def test_a_step_is_still_a_function_and_knows_what_it_reads():
 
 
 def test_steps_come_after_what_they_read():
-    steps = [Step(A, {"b": B}, lambda b: b, "a"), Step(B, {"c": C}, lambda c: c, "b"), Step(C, {}, lambda: None, "c")]
+    steps = [
+        Step(A, {"b": B}, lambda b: b, "a"),
+        Step(B, {"c": C}, lambda c: c, "b"),
+        Step(C, {}, lambda: None, "c"),
+    ]
     assert [s.name for s in ordered(steps)] == ["gold/c", "gold/b", "gold/a"]
 
 

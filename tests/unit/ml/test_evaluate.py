@@ -16,7 +16,9 @@ WEIGHT = RANDOM.integers(0, 4, 400).astype(float)
 
 
 def held_out(person: list[int], label: list[float], score: list[float], sex: list[str]) -> HeldOut:
-    return HeldOut(np.array(person), np.array(label), np.array(score), np.zeros(len(label)), {"sex": np.array(sex)})
+    return HeldOut(
+        np.array(person), np.array(label), np.array(score), np.zeros(len(label)), {"sex": np.array(sex)}
+    )
 
 
 def test_auroc_of_a_hand_made_case_counts_ties_half() -> None:
@@ -27,8 +29,12 @@ def test_auroc_of_a_hand_made_case_counts_ties_half() -> None:
 def test_metrics_agree_with_scikit_learn_weighted_and_not() -> None:
     for weight in (None, WEIGHT):
         assert auroc(LABEL, SCORE, weight) == pytest.approx(roc_auc_score(LABEL, SCORE, sample_weight=weight))
-        assert auprc(LABEL, SCORE, weight) == pytest.approx(average_precision_score(LABEL, SCORE, sample_weight=weight))
-        assert brier(LABEL, SCORE, weight) == pytest.approx(brier_score_loss(LABEL, SCORE, sample_weight=weight))
+        assert auprc(LABEL, SCORE, weight) == pytest.approx(
+            average_precision_score(LABEL, SCORE, sample_weight=weight)
+        )
+        assert brier(LABEL, SCORE, weight) == pytest.approx(
+            brier_score_loss(LABEL, SCORE, sample_weight=weight)
+        )
 
 
 def test_calibration_slope_agrees_with_scikit_learn_on_the_logit() -> None:
@@ -57,7 +63,9 @@ def test_persons_are_resampled_whole() -> None:
     seen: list[bool] = []
 
     def statistic(weight: np.ndarray) -> dict[str, float]:
-        seen.append(bool(weight[0] == weight[1] and weight[2] == weight[3] == weight[4] and weight[[0, 2]].sum() == 2))
+        seen.append(
+            bool(weight[0] == weight[1] and weight[2] == weight[3] == weight[4] and weight[[0, 2]].sum() == 2)
+        )
         return {"x": float(weight[0])}
 
     low, high = bootstrap(np.array([7, 7, 9, 9, 9]), statistic, seed=3, resamples=50)["x"]
@@ -81,11 +89,20 @@ def test_small_groups_are_suppressed_and_cannot_be_had_by_subtraction() -> None:
     assert table["a"]["persons"] == 30
     assert table["a"]["events"] == 15
     # c has ten persons: hidden; b, the next smallest, hides it from subtraction
-    assert [table[x][k] for x in "bc" for k in ("persons", "rows", "events", "auroc", "mean_score", "observed")] == [None] * 12
+    assert [
+        table[x][k] for x in "bc" for k in ("persons", "rows", "events", "auroc", "mean_score", "observed")
+    ] == [None] * 12
 
 
 def test_few_events_hide_events_but_not_the_size() -> None:
     label = [1.0] * 5 + [0.0] * 25 + [1.0, 0.0] * 15
-    table = {r["level"]: r for r in by_group(held_out(list(range(60)), label, [0.1] * 60, ["a"] * 30 + ["b"] * 30))}
-    assert (table["a"]["persons"], table["a"]["events"], table["a"]["auroc"], table["a"]["observed"]) == (30, None, None, None)
+    table = {
+        r["level"]: r for r in by_group(held_out(list(range(60)), label, [0.1] * 60, ["a"] * 30 + ["b"] * 30))
+    }
+    assert (table["a"]["persons"], table["a"]["events"], table["a"]["auroc"], table["a"]["observed"]) == (
+        30,
+        None,
+        None,
+        None,
+    )
     assert table["b"]["events"] is None

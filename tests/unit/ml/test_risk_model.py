@@ -11,7 +11,9 @@ from carelake.errors import DeclarationError
 from carelake.ml.model import Estimator, Feature, Gate, Kind, RiskModel
 
 KEY = (Field("person_id", "bigint", "p"), Field("index_date", "date", "d"))
-COHORT = Table("gold/c", "c", (*KEY, Field("split", "string", "s"), Field("label", "boolean", "l")), ("person_id",))
+COHORT = Table(
+    "gold/c", "c", (*KEY, Field("split", "string", "s"), Field("label", "boolean", "l")), ("person_id",)
+)
 FEATURES = Table("gold/f", "f", (*KEY, Field("x", "double", "x")), ("person_id",))
 MODEL = RiskModel(
     "m", "an event", COHORT, FEATURES, (Feature("x", "x"),), (Estimator("logistic"),), (Gate("g", "auroc", at_least=0.5),),
@@ -32,7 +34,13 @@ def test_a_wrong_declaration_is_refused_when_it_is_made() -> None:
 
 def test_a_gate_holds_within_its_bounds_only_and_never_without_a_number() -> None:
     gate = Gate("slope", "s", at_least=0.5, at_most=2.0)
-    assert [gate.holds({"s": v}) for v in (0.49, 0.5, 2.0, 2.01, float("nan"))] == [False, True, True, False, False]
+    assert [gate.holds({"s": v}) for v in (0.49, 0.5, 2.0, 2.01, float("nan"))] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
     assert not gate.holds({})
     assert gate.rule == "s at least 0.5 and at most 2"
 

@@ -14,7 +14,6 @@ from carelake.gold.cohorts.acute_care_1y import COHORT_ACUTE_CARE_1Y
 from carelake.gold.features.value_sets import CONDITIONS, DRUGS, NUMERICS, ValueSet
 from carelake.ml.model import Feature, Kind
 from carelake.silver.link.daily_sample import DAILY_SAMPLE
-from carelake.silver.vocabulary.cdm_tables import CONCEPT, CONCEPT_ANCESTOR
 from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
 from carelake.silver.omop.drug_era import DRUG_ERA
 from carelake.silver.omop.drug_exposure import DRUG_EXPOSURE
@@ -27,6 +26,7 @@ from carelake.silver.omop.procedure_occurrence import PROCEDURE_OCCURRENCE
 from carelake.silver.omop.visit_detail import VISIT_DETAIL
 from carelake.silver.omop.visit_occurrence import VISIT_OCCURRENCE
 from carelake.silver.vocabulary import structural as v
+from carelake.silver.vocabulary.cdm_tables import CONCEPT, CONCEPT_ANCESTOR
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -149,7 +149,11 @@ def person_features(
                  within_periods(observations, "observation_date", periods), concepts),
         _wearables(asked, samples),
     )  # fmt: skip
-    joined = reduce(lambda left, right: left.join(right, ["person_id", "index_date"], how="left"), parts, asked)
+    # stacked and folded, not joined ten times: a chain of left joins over a hundred columns costs the optimizer more than
+    # the work itself. Each column comes from one part, with one row per key, so max only skips the NULLs of the others.
+    stacked = reduce(lambda above, below: above.unionByName(below, allowMissingColumns=True), parts, asked)
+    columns = [c for c in stacked.columns if c not in ("person_id", "index_date")]
+    joined = stacked.groupBy("person_id", "index_date").agg(*[F.max(c).alias(c) for c in columns])
     zero = {f.name for f in PREDICTORS if f.kind in (Kind.COUNT, Kind.FLAG) and f.name != "female"}
     filled = [
         f"cast(coalesce(`{f.name}`, 0) AS double) AS `{f.name}`" if f.name in zero

@@ -33,22 +33,64 @@ READMISSION_30D = Table(
     "The rate is the mean of readmitted. A stay that several senders recorded counts once.",
     fields=(
         Field("person_id", "bigint", "The person", required=True, references="person.person_id"),
-        Field("index_visit_detail_id", "bigint", "First admission of the stay", required=True, references="visit_detail.visit_detail_id"),
-        Field("index_visit_occurrence_id", "bigint", "Its visit", required=True, references="visit_occurrence.visit_occurrence_id"),
+        Field(
+            "index_visit_detail_id",
+            "bigint",
+            "First admission of the stay",
+            required=True,
+            references="visit_detail.visit_detail_id",
+        ),
+        Field(
+            "index_visit_occurrence_id",
+            "bigint",
+            "Its visit",
+            required=True,
+            references="visit_occurrence.visit_occurrence_id",
+        ),
         Field("admission_date", "date", "First day of the stay", required=True, phi="DATE"),
-        Field("discharge_date", "date", "Last day of the stay, after all transfers", required=True, phi="DATE"),
+        Field(
+            "discharge_date", "date", "Last day of the stay, after all transfers", required=True, phi="DATE"
+        ),
         Field("length_of_stay_days", "int", "Nights from admission to discharge", required=True),
-        Field("care_site_id", "bigint", "Care site that discharged; NULL unknown", references="care_site.care_site_id"),
-        Field("admissions", "int", "Admissions joined by overlap or transfer, of the sender that has most", required=True),
+        Field(
+            "care_site_id",
+            "bigint",
+            "Care site that discharged; NULL unknown",
+            references="care_site.care_site_id",
+        ),
+        Field(
+            "admissions",
+            "int",
+            "Admissions joined by overlap or transfer, of the sender that has most",
+            required=True,
+        ),
         Field("planned", "boolean", "Whether the admission was elective; NULL when no sender says"),
-        Field("readmitted", "boolean", "Whether the next admission came within 30 days of discharge", required=True),
+        Field(
+            "readmitted",
+            "boolean",
+            "Whether the next admission came within 30 days of discharge",
+            required=True,
+        ),
         Field("days_to_readmission", "int", "Days from discharge to it; NULL when not readmitted"),
-        Field("readmission_visit_detail_id", "bigint", "Its first admission", references="visit_detail.visit_detail_id"),
-        Field("readmission_planned", "boolean", "Whether it was elective; NULL when no sender says, or not readmitted"),
+        Field(
+            "readmission_visit_detail_id",
+            "bigint",
+            "Its first admission",
+            references="visit_detail.visit_detail_id",
+        ),
+        Field(
+            "readmission_planned",
+            "boolean",
+            "Whether it was elective; NULL when no sender says, or not readmitted",
+        ),
     ),
     key=("index_visit_detail_id",),
     checks=(
-        Check("days_within_follow_up", f"days_to_readmission BETWEEN 0 AND {FOLLOW_UP_DAYS}", on_fail=OnFail.STOP),
+        Check(
+            "days_within_follow_up",
+            f"days_to_readmission BETWEEN 0 AND {FOLLOW_UP_DAYS}",
+            on_fail=OnFail.STOP,
+        ),
         Check("readmitted_has_days", "readmitted = (days_to_readmission IS NOT NULL)", on_fail=OnFail.STOP),
         Check("discharge_not_before_admission", "length_of_stay_days >= 0", on_fail=OnFail.STOP),
     ),
@@ -60,7 +102,12 @@ _SO_FAR = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
 
 
 @step(
-    writes=READMISSION_30D, details=VISIT_DETAIL, visits=VISIT_LINK, deaths=DEATH, periods=OBSERVATION_PERIOD, as_of=AS_OF
+    writes=READMISSION_30D,
+    details=VISIT_DETAIL,
+    visits=VISIT_LINK,
+    deaths=DEATH,
+    periods=OBSERVATION_PERIOD,
+    as_of=AS_OF,
 )
 def readmission_30d(
     details: DataFrame, visits: DataFrame, deaths: DataFrame, periods: DataFrame, as_of: date
@@ -77,7 +124,9 @@ def readmission_30d(
         "*", f"lead(admission_date) OVER ({following}) AS _next_date", f"lead(index_visit_detail_id) OVER ({following}) AS _next_id",
         f"lead(planned) OVER ({following}) AS _next_planned", f"date_add(discharge_date, {FOLLOW_UP_DAYS}) AS _followed",
     )  # fmt: skip
-    spans = periods.selectExpr("person_id", "observation_period_start_date AS _from", "observation_period_end_date AS _to")
+    spans = periods.selectExpr(
+        "person_id", "observation_period_start_date AS _from", "observation_period_end_date AS _to"
+    )
     eligible = (
         stays.where(F.col("_followed") < F.lit(as_of))
         .where("NOT still_open AND NOT died")
@@ -150,11 +199,16 @@ def _joined(stays: DataFrame) -> DataFrame:
     return (
         numbered.groupBy("person_id", "_together")
         .agg(
-            *_first_and_last("struct(admission_date, _source, visit_detail_id)", "struct(discharge_date, _source, visit_detail_id)"),
+            *_first_and_last(
+                "struct(admission_date, _source, visit_detail_id)",
+                "struct(discharge_date, _source, visit_detail_id)",
+            ),
             F.max("planned").alias("planned"),
             F.max("admissions").alias("admissions"),
         )
-        .withColumnsRenamed({"visit_detail_id": "index_visit_detail_id", "visit_occurrence_id": "index_visit_occurrence_id"})
+        .withColumnsRenamed(
+            {"visit_detail_id": "index_visit_detail_id", "visit_occurrence_id": "index_visit_occurrence_id"}
+        )
     )
 
 

@@ -98,7 +98,9 @@ def utilisation(
         *[F.coalesce(F.sum(c), F.lit(0)).alias(c) for c in _COUNTS],
         *[F.sum(c).alias(c) for c in ("paid_by_payer", "total_paid")],
     )
-    paid = [f"IF(observed_days_claims > 0, coalesce({c}, 0), {c}) AS {c}" for c in ("paid_by_payer", "total_paid")]
+    paid = [
+        f"IF(observed_days_claims > 0, coalesce({c}, 0), {c}) AS {c}" for c in ("paid_by_payer", "total_paid")
+    ]
     return sums.selectExpr("person_id", "year", *_COUNTS, *paid)
 
 
@@ -109,7 +111,9 @@ def _begun(episodes: DataFrame, name: str) -> DataFrame:
 
 def _nights(stays: DataFrame) -> DataFrame:
     """The days of a stay without the day of discharge, but at least the first."""
-    return stays.selectExpr("person_id", "start_date", "greatest(start_date, date_sub(end_date, 1)) AS end_date")
+    return stays.selectExpr(
+        "person_id", "start_date", "greatest(start_date, date_sub(end_date, 1)) AS end_date"
+    )
 
 
 def _merged(spans: DataFrame, gap: int) -> DataFrame:
@@ -135,18 +139,28 @@ def _days(spans: DataFrame, as_of: date, name: str) -> DataFrame:
         .where("start_date <= end_date")
         .selectExpr("*", "explode(sequence(year(start_date), year(end_date))) AS year")
     )
-    days = "datediff(least(end_date, make_date(year, 12, 31)), greatest(start_date, make_date(year, 1, 1))) + 1"
+    days = (
+        "datediff(least(end_date, make_date(year, 12, 31)), greatest(start_date, make_date(year, 1, 1))) + 1"
+    )
     return years.groupBy("person_id", "year").agg(F.sum(F.expr(days)).alias(name))
 
 
 def _paid(visits: DataFrame, costs: DataFrame, events: DataFrame, as_of: date) -> DataFrame:
     """person_id, year, paid_by_payer, total_paid: by the start of the visit or event that the cost is for."""
     of_visits = visits.selectExpr(
-        "'Visit' AS cost_domain_id", "visit_occurrence_id AS cost_event_id", "person_id", "visit_start_date AS day"
+        "'Visit' AS cost_domain_id",
+        "visit_occurrence_id AS cost_event_id",
+        "person_id",
+        "visit_start_date AS day",
     )
     of_events = events.where("source_claim_id IS NOT NULL AND excluded IS NULL").selectExpr(
-        "domain_id AS cost_domain_id", "event_id AS cost_event_id", "person_id", "to_date(start_datetime) AS day"
+        "domain_id AS cost_domain_id",
+        "event_id AS cost_event_id",
+        "person_id",
+        "to_date(start_datetime) AS day",
     )
     dated = costs.join(of_visits.unionByName(of_events), on=["cost_domain_id", "cost_event_id"], how="inner")
     cents = [F.sum(F.col(c).cast("decimal(18,2)")).alias(c) for c in ("paid_by_payer", "total_paid")]
-    return dated.where(F.col("day") < F.lit(as_of)).groupBy("person_id", F.year("day").alias("year")).agg(*cents)
+    return (
+        dated.where(F.col("day") < F.lit(as_of)).groupBy("person_id", F.year("day").alias("year")).agg(*cents)
+    )

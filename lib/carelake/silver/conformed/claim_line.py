@@ -19,7 +19,11 @@ CLAIM_LINE = Table(
         Field("quantity", "double", "Units of service"),
         Field("charge", "decimal(18,2)", "Charged, in currency"),
         Field("allowed", "decimal(18,2)", "Allowed, in currency"),
-        Field("paid_by_payer", "decimal(18,2)", "Paid by the payer for the line, in currency; NULL when only the header has it"),
+        Field(
+            "paid_by_payer",
+            "decimal(18,2)",
+            "Paid by the payer for the line, in currency; NULL when only the header has it",
+        ),
         Field("paid_by_patient", "decimal(18,2)", "The patient's part of the line, in currency"),
         Field("place_of_service", "string", "CMS place of service, two digits"),
         Field("source_provider_id", "string", "The sender's id of the provider of the line"),

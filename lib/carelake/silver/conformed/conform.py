@@ -62,7 +62,9 @@ def contract_step(contract: Table, members: list[Member]) -> Step:
     return Step(contract, inputs, transform, contract.doc)
 
 
-def records(bronze: DataFrame, versions: DataFrame, member: Member, kinds: tuple[str, ...], sender: dict[str, Any]) -> DataFrame:
+def records(
+    bronze: DataFrame, versions: DataFrame, member: Member, kinds: tuple[str, ...], sender: dict[str, Any]
+) -> DataFrame:
     """What a mapping gets: the current records of some kinds (all versions of those that the source keeps)."""
     kept = set(kinds) <= member.source.versions_kept
     gone = "duplicate conflict" if kept else "duplicate superseded conflict"
@@ -100,11 +102,14 @@ def placed(mapped: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-def _mapped(bronze: DataFrame, versions: DataFrame, member: Member, mapping: Mapping, sender: dict[str, Any]) -> DataFrame:
+def _mapped(
+    bronze: DataFrame, versions: DataFrame, member: Member, mapping: Mapping, sender: dict[str, Any]
+) -> DataFrame:
     out = placed(mapping.transform(records(bronze, versions, member, mapping.kinds, sender)))
     own = {f.name: f.type for f in mapping.into.fields}
     cast = [
-        f"`{c}`" if c not in own or kind == own[c] else f"try_cast(`{c}` AS {own[c]}) AS `{c}`" for c, kind in out.dtypes
+        f"`{c}`" if c not in own or kind == own[c] else f"try_cast(`{c}` AS {own[c]}) AS `{c}`"
+        for c, kind in out.dtypes
     ]
     # A void column cannot be united with an array or struct of another mapping.
     return out.selectExpr(*cast)

@@ -10,7 +10,13 @@ COVERAGE = Table(
     doc="One row per record of enrolment (for yearly files: person, year and part of the plan).",
     fields=(
         Field("source_person_id", "string", "The sender's id of the person", True, phi="MRN", reason="R_REF"),
-        Field("source_coverage_id", "string", "The sender's own id of the coverage, or its natural key", True, reason="R_ID"),
+        Field(
+            "source_coverage_id",
+            "string",
+            "The sender's own id of the coverage, or its natural key",
+            True,
+            reason="R_ID",
+        ),
         Field("payer", "string", "Payer's name as sent", required=True),
         Field("plan", "string", "Plan or part of the plan as sent"),
         Field("payer_type", "string", "medicare, medicaid, commercial, self_pay, other"),

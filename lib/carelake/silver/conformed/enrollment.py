@@ -12,7 +12,9 @@ ENROLLMENT = Table(
         Field("account_source", "string", "Sender of the account", True, reason="R_REF"),
         Field("account_id", "string", "The account", True, phi="ACCOUNT", reason="R_ID"),
         Field("person_source", "string", "Sender of the patient", True, reason="R_REF"),
-        Field("source_person_id", "string", "The patient's id at that sender", True, phi="MRN", reason="R_REF"),
+        Field(
+            "source_person_id", "string", "The patient's id at that sender", True, phi="MRN", reason="R_REF"
+        ),
         Field("start_date", "date", "First day on which the account was used by the patient; NULL = always"),
         Field("end_date", "date", "Last such day; NULL = open"),
         *LINEAGE,

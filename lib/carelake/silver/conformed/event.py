@@ -16,11 +16,27 @@ EVENT = Table(
         Field("source_event_id", "string", "The sender's own id of the record", required=True, reason="R_ID"),
         Field("source_encounter_id", "string", "The sender's id of the encounter"),
         Field("source_provider_id", "string", "The sender's id of the provider"),
-        Field("domain_hint", "string", "OMOP domain when the vocabulary knows none: " + ", ".join(DOMAINS), required=True),
-        Field("fact", "string", "What the record is: diagnosis, procedure, order, administration, dispense, immunization, result, device, allergy, report, reason", required=True),
+        Field(
+            "domain_hint",
+            "string",
+            "OMOP domain when the vocabulary knows none: " + ", ".join(DOMAINS),
+            required=True,
+        ),
+        Field(
+            "fact",
+            "string",
+            "What the record is: diagnosis, procedure, order, administration, dispense, immunization, result, device, allergy, report, reason",
+            required=True,
+        ),
         Field("codings", CODING, "What happened, as coded by the sender, in the sender's order"),
         Field("code_text", "string", "What happened in words, when there is no coding"),
-        Field("start_datetime", "timestamp_ntz", "When, local wall clock as sent", required=True, reason="R_DATE"),
+        Field(
+            "start_datetime",
+            "timestamp_ntz",
+            "When, local wall clock as sent",
+            required=True,
+            reason="R_DATE",
+        ),
         Field("end_datetime", "timestamp_ntz", "Until when, local wall clock as sent"),
         Field("start_at", "timestamp", "When, as an instant"),
         Field("end_at", "timestamp", "Until when, as an instant"),
@@ -34,7 +50,9 @@ EVENT = Table(
         Field("unit_text", "string", "Unit as written"),
         Field("range_low", "double", "Lower end of the reference range, in the value's unit"),
         Field("range_high", "double", "Upper end of the reference range, in the value's unit"),
-        Field("role", "string", "Of a diagnosis: principal, admitting, secondary, problem_list; NULL unknown"),
+        Field(
+            "role", "string", "Of a diagnosis: principal, admitting, secondary, problem_list; NULL unknown"
+        ),
         Field("clinical_status", "string", "active, resolved, stopped, completed ... as sent"),
         Field("stop_reason", "string", "Why a drug was stopped, as sent"),
         Field("quantity", "double", "Number of units ordered, dispensed, given or done"),
@@ -55,8 +73,14 @@ EVENT = Table(
     key=("_source", "_record", "_part"),
     checks=(
         Check("domain_known", f"domain_hint IN {DOMAINS!r}", reason="R_CODE"),
-        Check("end_not_before_start", "end_datetime >= start_datetime OR to_date(end_datetime) >= to_date(start_datetime)", reason="R_TEMPORAL"),
-        Check("start_in_range", "start_datetime BETWEEN DATE'1850-01-01' AND DATE'2200-01-01'", reason="R_DATE"),
+        Check(
+            "end_not_before_start",
+            "end_datetime >= start_datetime OR to_date(end_datetime) >= to_date(start_datetime)",
+            reason="R_TEMPORAL",
+        ),
+        Check(
+            "start_in_range", "start_datetime BETWEEN DATE'1850-01-01' AND DATE'2200-01-01'", reason="R_DATE"
+        ),
     ),
     cluster_by=("_source", "source_person_id"),
 )

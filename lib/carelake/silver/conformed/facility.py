@@ -10,7 +10,11 @@ FACILITY = Table(
     doc="What a record says of a facility: an organisation or one of its locations.",
     fields=(
         Field("source_facility_id", "string", "The sender's own id of the facility", True, reason="R_ID"),
-        Field("aliases", "array<string>", "Other ways in which the sender's records name this facility (`system|value`, NPI, CCN)"),
+        Field(
+            "aliases",
+            "array<string>",
+            "Other ways in which the sender's records name this facility (`system|value`, NPI, CCN)",
+        ),
         Field("name", "string", "Name as sent"),
         Field("facility_kind", "string", "organization or location", required=True),
         Field("part_of", "string", "The sender's id of the organisation that it belongs to"),

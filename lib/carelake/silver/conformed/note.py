@@ -13,7 +13,9 @@ NOTE = Table(
         Field("source_note_id", "string", "The sender's own id of the document", True, reason="R_ID"),
         Field("source_encounter_id", "string", "The sender's id of the encounter"),
         Field("source_provider_id", "string", "The sender's id of the author"),
-        Field("note_datetime", "timestamp_ntz", "When written, local wall clock as sent", True, reason="R_DATE"),
+        Field(
+            "note_datetime", "timestamp_ntz", "When written, local wall clock as sent", True, reason="R_DATE"
+        ),
         Field("has_time", "boolean", "False when the sender gives a day only", required=True),
         Field("codings", CODING, "Kind of document (LOINC document ontology)"),
         Field("title", "string", "Title as sent"),

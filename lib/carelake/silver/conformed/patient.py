@@ -10,15 +10,36 @@ PATIENT = Table(
     doc="One row per version of a patient record of a sender. A sender may hold several records of one person "
     "(a yearly enrolment file has one a year); all versions stay, because links are judged on every one of them.",
     fields=(
-        Field("source_person_id", "string", "The sender's own id of the person", True, phi="MRN", reason="R_ID"),
-        Field("period", "string", "What part of the sender's data this record speaks for, such as a reference year; NULL = all"),
-        Field("is_latest", "boolean", "Latest version of this record (same key) by the sender's order", required=True),
+        Field(
+            "source_person_id", "string", "The sender's own id of the person", True, phi="MRN", reason="R_ID"
+        ),
+        Field(
+            "period",
+            "string",
+            "What part of the sender's data this record speaks for, such as a reference year; NULL = all",
+        ),
+        Field(
+            "is_latest",
+            "boolean",
+            "Latest version of this record (same key) by the sender's order",
+            required=True,
+        ),
         Field("version_at", "timestamp", "The sender's own time of this version"),
-        Field("identifiers", "array<struct<system:string,value:string>>", "Identifiers with their systems, only those that name a person across senders", phi="OTHER_ID"),
+        Field(
+            "identifiers",
+            "array<struct<system:string,value:string>>",
+            "Identifiers with their systems, only those that name a person across senders",
+            phi="OTHER_ID",
+        ),
         Field("family_name", "string", "Family name as sent", phi="NAME"),
         Field("given_name", "string", "First given name as sent", phi="NAME"),
         Field("birth_date", "date", "Day of birth", phi="DATE"),
-        Field("birth_datetime", "timestamp_ntz", "Moment of birth, local clock, when the sender knows it", phi="DATE"),
+        Field(
+            "birth_datetime",
+            "timestamp_ntz",
+            "Moment of birth, local clock, when the sender knows it",
+            phi="DATE",
+        ),
         Field("year_of_birth", "int", "Year of birth, also when the day is not known"),
         Field("month_of_birth", "int", "Month of birth when known"),
         Field("day_of_birth", "int", "Day of the month of birth when known"),
@@ -29,7 +50,12 @@ PATIENT = Table(
         Field("ethnicity", "string", "hispanic, not_hispanic or NULL"),
         Field("ethnicity_source_value", "string", "Ethnicity as sent"),
         Field("death_date", "date", "Day of death", phi="DATE"),
-        Field("death_datetime", "timestamp_ntz", "Moment of death, local clock, when the sender knows it", phi="DATE"),
+        Field(
+            "death_datetime",
+            "timestamp_ntz",
+            "Moment of death, local clock, when the sender knows it",
+            phi="DATE",
+        ),
         Field("death_type_concept_id", "int", "Where the fact of death comes from (OMOP type concept)"),
         Field("address_line", "string", "Street", phi="GEO"),
         Field("city", "string", "City", phi="GEO"),

@@ -10,7 +10,11 @@ PROVIDER = Table(
     doc="What a record says of a provider (a person). Several records may speak of one (practitioner, role, claim).",
     fields=(
         Field("source_provider_id", "string", "The sender's own id of the provider", True, reason="R_ID"),
-        Field("aliases", "array<string>", "Other ways in which the sender's records name this provider (`system|value`, NPI)"),
+        Field(
+            "aliases",
+            "array<string>",
+            "Other ways in which the sender's records name this provider (`system|value`, NPI)",
+        ),
         Field("npi", "string", "National provider identifier"),
         Field("name", "string", "Name as sent"),
         Field("sex", "string", "male, female, other, unknown"),

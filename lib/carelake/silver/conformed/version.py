@@ -33,7 +33,9 @@ _ORDER = "coalesce(version_at, cast(extract_date AS timestamp)) ASC NULLS FIRST,
 
 def versions(bronze: dict[str, DataFrame]) -> DataFrame:
     """Rows of VERSION from the bronze tables by sender. Reads no payload."""
-    return reduce(lambda a, b: a.unionByName(b), [_of(sender, frame) for sender, frame in sorted(bronze.items())])
+    return reduce(
+        lambda a, b: a.unionByName(b), [_of(sender, frame) for sender, frame in sorted(bronze.items())]
+    )
 
 
 def _of(sender: str, records: DataFrame) -> DataFrame:

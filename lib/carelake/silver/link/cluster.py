@@ -28,9 +28,8 @@ class Facts:
 
     births: frozenset[str]
     sexes: frozenset[str]
-    keys: frozenset[
-        tuple[str, str, bool]
-    ]  # rule, key, certain (False: holds only among records of one person)
+    # (rule, key, certain); not certain: holds only among records of one person.
+    keys: frozenset[tuple[str, str, bool]]
 
 
 @dataclass(frozen=True)

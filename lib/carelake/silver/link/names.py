@@ -48,9 +48,12 @@ def normal_name(name: Column) -> Column:
 
 
 def zip5(postal_code: Column) -> Column:
-    """The first five digits of a US postal code; NULL when it has none or is a placeholder (five equal digits)."""
-    digits = F.regexp_extract(postal_code, r"^\s*(\d{5})(?:-?\d{4})?\s*$", 1)
-    return F.when(digits.rlike(r"^\d{5}$") & ~digits.rlike(r"^(\d)\1{4}$"), digits)
+    """The first five digits of a US postal code; NULL when it has none.
+
+    00000, which senders write for a ZIP that they do not know, is taken as sent: the other four parts of the key must agree
+    as well, and a key that fits two people of one sender links nobody.
+    """
+    return F.nullif(F.regexp_extract(postal_code, r"^\s*(\d{5})(?:-?\d{4})?\s*$", 1), F.lit(""))
 
 
 def strong_system(system: Column) -> Column:

@@ -124,9 +124,16 @@ def _stays(frame: DataFrame) -> DataFrame:
     frame = _over(frame, stay_stop=f"max(IF(member, stop, NULL)) OVER ({_PERSON} {_BEFORE})")
     # Only inpatient encounters bridge a day; an emergency encounter must reach the next admission itself.
     joins = "start <= stay_stop OR starts_inside OR (ip AND datediff(start, ip_stop) <= 1)"
-    frame = _over(frame, stay_no=f"sum(IF(member AND NOT coalesce({joins}, false), 1, 0)) OVER ({_PERSON} {_SO_FAR})")
-    inside = f"stop <= max(IF(member, stop, NULL)) OVER (PARTITION BY source, person_id, stay_no {_ORDER} {_ALL})"
-    return _over(frame, in_hospital=f"member OR coalesce(visit_class IN ('emergency', 'outpatient') AND {inside}, false)")
+    frame = _over(
+        frame, stay_no=f"sum(IF(member AND NOT coalesce({joins}, false), 1, 0)) OVER ({_PERSON} {_SO_FAR})"
+    )
+    inside = (
+        f"stop <= max(IF(member, stop, NULL)) OVER (PARTITION BY source, person_id, stay_no {_ORDER} {_ALL})"
+    )
+    return _over(
+        frame,
+        in_hospital=f"member OR coalesce(visit_class IN ('emergency', 'outpatient') AND {inside}, false)",
+    )
 
 
 def _grouped(frame: DataFrame) -> DataFrame:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from carelake.core.table import Check, Field, Table
 from carelake.errors import DeclarationError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 PROVENANCE = (
-    Field("_source", "string", "Sender of the record that this row comes from; several joined by + in alphabetical order"),
+    Field(
+        "_source",
+        "string",
+        "Sender of the record that this row comes from; several joined by + in alphabetical order",
+    ),
     Field("_record", "bigint", "Bronze record id of that record; the smallest when several made the row"),
 )
-_TYPES: Mapping[str, str] = MappingProxyType({"integer": "int", "float": "double", "date": "date", "datetime": "timestamp_ntz"})
+_TYPES: Mapping[str, str] = MappingProxyType(
+    {"integer": "int", "float": "double", "date": "date", "datetime": "timestamp_ntz"}
+)
 _PHI: Mapping[str, str] = MappingProxyType({
     "person_source_value": "MRN", "birth_datetime": "DATE", "month_of_birth": "DATE", "day_of_birth": "DATE",
     "address_1": "GEO", "address_2": "GEO", "city": "GEO", "zip": "GEO", "county": "GEO", "latitude": "GEO",
@@ -33,7 +42,12 @@ def _type(name: str, declared: str) -> str:
     kind = declared.lower()
     if kind.startswith("varchar"):
         return "string"
-    if kind == "integer" and name.endswith("_id") and not name.endswith("concept_id") and "concept_id_" not in name:
+    if (
+        kind == "integer"
+        and name.endswith("_id")
+        and not name.endswith("concept_id")
+        and "concept_id_" not in name
+    ):
         return "bigint"  # hashed 63-bit keys do not fit OHDSI's integer: see the ADR on ids
     return _TYPES[kind]
 
@@ -54,16 +68,22 @@ def cdm_table(
     rows = [r for r in _rows("Field") if r["cdmTableName"].lower() == name]
     if not rows:
         raise DeclarationError(f"OMOP CDM v5.4 has no table {name}")
-    meaning = next((r for r in _rows("Table") if r["cdmTableName"].lower() == name), {"tableDescription": name})
+    meaning = next(
+        (r for r in _rows("Table") if r["cdmTableName"].lower() == name), {"tableDescription": name}
+    )
     fields = tuple(
         Field(
             name=r["cdmFieldName"].lower().strip('"'),
             type=types.get(r["cdmFieldName"].lower(), _type(r["cdmFieldName"].lower(), r["cdmDatatype"])),
-            doc=" ".join((r["userGuidance"] if r["userGuidance"] != "NA" else r["etlConventions"]).split())[:400]
+            doc=" ".join((r["userGuidance"] if r["userGuidance"] != "NA" else r["etlConventions"]).split())[
+                :400
+            ]
             or r["cdmFieldName"],
             required=r["isRequired"].lower() == "yes",
             phi=_PHI.get(r["cdmFieldName"].lower()),
-            references=f"{r['fkTableName'].lower()}.{r['fkFieldName'].lower()}" if r["isForeignKey"] == "Yes" else None,
+            references=f"{r['fkTableName'].lower()}.{r['fkFieldName'].lower()}"
+            if r["isForeignKey"] == "Yes"
+            else None,
         )
         for r in rows
     )

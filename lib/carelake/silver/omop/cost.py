@@ -37,7 +37,12 @@ _DOMAINS = ("Drug", "Device", "Procedure", "Measurement", "Observation", "Condit
     code_map=CODE_MAP,
 )  # fmt: skip
 def cost(
-    claims: DataFrame, persons: DataFrame, visits: DataFrame, events: DataFrame, periods: DataFrame, code_map: DataFrame
+    claims: DataFrame,
+    persons: DataFrame,
+    visits: DataFrame,
+    events: DataFrame,
+    periods: DataFrame,
+    code_map: DataFrame,
 ) -> DataFrame:
     """One row per claim whose person is known, which is one payer's response. Amounts in US dollars.
 
@@ -87,7 +92,11 @@ def cost(
 def _supplied(events: DataFrame) -> DataFrame:
     """One row per claim with an event in an OMOP table: the one that stands for it."""
     rank = "array_position(array(" + ", ".join(f"'{d}'" for d in _DOMAINS) + "), domain_id)"
-    said = events.where("source_claim_id IS NOT NULL AND excluded IS NULL").withColumn("_rank", F.expr(rank)).where("_rank > 0")
+    said = (
+        events.where("source_claim_id IS NOT NULL AND excluded IS NULL")
+        .withColumn("_rank", F.expr(rank))
+        .where("_rank > 0")
+    )
     first = F.min_by(F.struct("domain_id", "event_id"), F.struct("_rank", "target_no", "event_id"))
     return said.groupBy("_source", "source_claim_id").agg(first.alias("event"))
 

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 NOTE = cdm_table("note")
 
 
-@step(writes=NOTE, documents=DOCUMENT, persons=PERSON_LINK, visits=VISIT_LINK, providers=PROVIDER_LINK, code_map=CODE_MAP)
+@step(
+    writes=NOTE,
+    documents=DOCUMENT,
+    persons=PERSON_LINK,
+    visits=VISIT_LINK,
+    providers=PROVIDER_LINK,
+    code_map=CODE_MAP,
+)
 def note(
     documents: DataFrame, persons: DataFrame, visits: DataFrame, providers: DataFrame, code_map: DataFrame
 ) -> DataFrame:
@@ -73,4 +80,6 @@ def _classes(documents: DataFrame, code_map: DataFrame) -> DataFrame:
     )
     first = F.min_by(F.struct("class_concept_id", "class_code"), "position").alias("first")
     mapped = codes.join(loinc, on=["vocabulary_id", "code"], how="inner")
-    return mapped.groupBy("_source", "source_note_id").agg(first).select("_source", "source_note_id", "first.*")
+    return (
+        mapped.groupBy("_source", "source_note_id").agg(first).select("_source", "source_note_id", "first.*")
+    )

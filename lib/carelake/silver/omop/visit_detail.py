@@ -57,9 +57,15 @@ def _concept(value: str, concepts: Mapping[str, int]) -> str:
 
 
 @step(
-    writes=VISIT_DETAIL, visits=VISIT_LINK, encounters=ENCOUNTER, providers=PROVIDER_LINK, facilities=FACILITY_LINK
+    writes=VISIT_DETAIL,
+    visits=VISIT_LINK,
+    encounters=ENCOUNTER,
+    providers=PROVIDER_LINK,
+    facilities=FACILITY_LINK,
 )
-def visit_detail(visits: DataFrame, encounters: DataFrame, providers: DataFrame, facilities: DataFrame) -> DataFrame:
+def visit_detail(
+    visits: DataFrame, encounters: DataFrame, providers: DataFrame, facilities: DataFrame
+) -> DataFrame:
     """One row per linked encounter. A provider or care site that is not known is NULL and never loses the row.
 
     What rolled into a hospital stay names the inpatient detail as its parent: details without parent whose concept is

@@ -51,7 +51,10 @@ def visit_occurrence(details: DataFrame, visits: DataFrame) -> DataFrame:
         F.min_by(F.struct(*_FROM_FIRST), first).alias("first"),
         F.max_by(F.struct(*_FROM_LAST), last).alias("last"),
         F.max(F.col("visit_detail_type_concept_id") == F.lit(C.STILL_PATIENT)).alias("open"),
-        *[F.min(c).alias(c) for c in ("person_id", "visit_concept_id", "visit_start_datetime", "_source", "_record")],
+        *[
+            F.min(c).alias(c)
+            for c in ("person_id", "visit_concept_id", "visit_start_datetime", "_source", "_record")
+        ],
         F.max("visit_end_datetime").alias("visit_end_datetime"),
     )
     before = "PARTITION BY person_id ORDER BY visit_start_datetime, visit_end_datetime, visit_occurrence_id"

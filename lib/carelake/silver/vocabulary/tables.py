@@ -10,10 +10,19 @@ CODE_MAP = Table(
     "and maps to nothing). Small enough to broadcast with the bundled subset.",
     fields=(
         Field("vocabulary_id", "string", "OMOP vocabulary of the code", required=True),
-        Field("code", "string", "The code in look-up form (see codes.code_sql): ICD dotted, NDC in 11 digits, CVX without leading zeros", required=True),
-        Field("source_concept_id", "int", "Concept of the code, 0 when the vocabulary has none", required=True),
+        Field(
+            "code",
+            "string",
+            "The code in look-up form (see codes.code_sql): ICD dotted, NDC in 11 digits, CVX without leading zeros",
+            required=True,
+        ),
+        Field(
+            "source_concept_id", "int", "Concept of the code, 0 when the vocabulary has none", required=True
+        ),
         Field("source_domain_id", "string", "Domain of that concept"),
-        Field("concept_id", "int", "Standard, valid concept by Maps to or a local map; 0 none", required=True),
+        Field(
+            "concept_id", "int", "Standard, valid concept by Maps to or a local map; 0 none", required=True
+        ),
         Field("domain_id", "string", "Domain of the standard concept"),
         Field("concept_class_id", "string", "Class of the standard concept"),
         Field("value_as_concept_id", "int", "By Maps to value; NULL none"),
