@@ -33,7 +33,7 @@ bench: venv  ## measure the floors and ratios (docs/architecture.md, bench/RESUL
 
 .PHONY: docs
 docs: venv  ## write docs/tables.md anew from the declared tables
-	PYTHONPATH=lib $(PYTHON) -m docs.tables
+	PYTHONPATH=lib $(PYTHON) docs/tables.py
 
 .PHONY: env-archive
 env-archive: venv  ## dist/env.tar.gz: the packed environment for a cluster's workers

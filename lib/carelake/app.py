@@ -9,18 +9,19 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from carelake.core import config as configuration
 from carelake.core.config import Config, Sender, sender_from
-from carelake.core.progress import Progress
 from carelake.core.storage import is_local
 from carelake.errors import CarelakeError, ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 JOBS = {
     "pipeline": "land, harmonise, derive, train, score and report, in one go",
@@ -47,15 +48,33 @@ def parser(job: str) -> argparse.ArgumentParser:
     p.add_argument("--env", default="local", metavar="NAME|FILE", help="configuration (default local)")
     p.add_argument("--json", metavar="FILE", help="write what the run did to this file, on failure too")
     if job in ("pipeline", "to_bronze"):
-        p.add_argument("--source", action="append", default=[], metavar="NAME[:FORMAT]=PATH", help="land this sender; repeatable")
+        p.add_argument(
+            "--source",
+            action="append",
+            default=[],
+            metavar="NAME[:FORMAT]=PATH",
+            help="land this sender; repeatable",
+        )
     if job in ("pipeline", "to_silver"):
         p.add_argument("--vocabulary", metavar="DIR", help="an OMOP vocabulary folder as Athena ships it")
         p.add_argument("--full", action="store_true", help="rebuild from bronze")
     if job == "pipeline":
-        p.add_argument("--until", metavar="STAGE", choices=("bronze", "silver", "gold", "train", "score"), help="stop after this stage")
+        p.add_argument(
+            "--until",
+            metavar="STAGE",
+            choices=("bronze", "silver", "gold", "train", "score"),
+            help="stop after this stage",
+        )
     if job in ("pipeline", "to_silver", "to_gold", "train", "score"):
-        p.add_argument("--as-of", type=_day, metavar="DATE", help="the day on which gold, models and scores ask their questions")
-        p.add_argument("--plan", action="store_true", help="print what would run and the lineage; run nothing")
+        p.add_argument(
+            "--as-of",
+            type=_day,
+            metavar="DATE",
+            help="the day on which gold, models and scores ask their questions",
+        )
+        p.add_argument(
+            "--plan", action="store_true", help="print what would run and the lineage; run nothing"
+        )
     if job in ("pipeline", "train", "score"):
         p.add_argument("--model", default="all", metavar="NAME|all", help="which models")
     if job == "quality":
@@ -81,9 +100,16 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     """Run one job; returns its exit code. Never prints a value of a record."""
     os.umask(0o077)
     if not argv or argv[0] in ("-h", "--help"):
-        print("jobs: " + ", ".join(f"{name} ({what})" for name, what in JOBS.items()))  # noqa: T201
+        print("jobs: " + ", ".join(f"{name} ({what})" for name, what in JOBS.items()))
         return 0 if argv else 2
-    note: dict[str, Any] = {"run_id": None, "status": "failed", "steps": [], "sources": [], "models": [], "persons_affected": 0}
+    note: dict[str, Any] = {
+        "run_id": None,
+        "status": "failed",
+        "steps": [],
+        "sources": [],
+        "models": [],
+        "persons_affected": 0,
+    }
     options: argparse.Namespace | None = None
     try:
         if argv[0] not in JOBS:
@@ -140,14 +166,20 @@ def _run(job: str, options: argparse.Namespace, note: dict[str, Any]) -> int:
     given = tuple(_given(text, config) for text in getattr(options, "source", []))
     lake = options.lake if not is_local(options.lake) else str(Path(options.lake).absolute())
     until = getattr(options, "until", None)
-    needs_models = job in ("train", "score") or (job == "pipeline" and until not in ("bronze", "silver", "gold"))
+    needs_models = job in ("train", "score") or (
+        job == "pipeline" and until not in ("bronze", "silver", "gold")
+    )
     if needs_models and not is_local(lake) and "MLFLOW_TRACKING_URI" not in os.environ:
-        raise ConfigError("a lake that is not local needs MLFLOW_TRACKING_URI for train and score, or --until gold")
+        raise ConfigError(
+            "a lake that is not local needs MLFLOW_TRACKING_URI for train and score, or --until gold"
+        )
     for s in given:
         if s.path and is_local(s.path) and "*" not in s.path and not Path(s.path).exists():
             from carelake.errors import InputError
 
-            raise InputError(f"source {s.name}: the path {s.path} does not exist: give a file, folder or glob that does")
+            raise InputError(
+                f"source {s.name}: the path {s.path} does not exist: give a file, folder or glob that does"
+            )
     from carelake.jobs import perform
 
     with _signals(), _session(job, lake) as session:
@@ -195,7 +227,9 @@ def _session(job: str, lake: str) -> Iterator[Any]:
             root.mkdir(mode=0o700, parents=True, exist_ok=True)
             (root / ".tmp").mkdir(mode=0o700, exist_ok=True)
         except OSError:
-            raise ConfigError(f"the lake {lake} cannot be made there: give --lake a folder that can be written") from None
+            raise ConfigError(
+                f"the lake {lake} cannot be made there: give --lake a folder that can be written"
+            ) from None
         scratch = str(root / ".tmp")
     session = start(job, scratch)
     try:

@@ -83,9 +83,8 @@ def collect(found: Iterable[ModuleType]) -> Catalog:
             elif isinstance(value, Step):
                 if steps.setdefault(value.name, value) is not value:
                     raise DeclarationError(f"table {value.name} has two writers: a table has one step")
-            elif type(value).__name__ == "RiskModel":
-                if models.setdefault(value.name, value) is not value:
-                    raise DeclarationError(f"model {value.name} is declared twice")
+            elif type(value).__name__ == "RiskModel" and models.setdefault(value.name, value) is not value:
+                raise DeclarationError(f"model {value.name} is declared twice")
     catalog = Catalog(sources, contracts, steps, models, declared, frozenset(elsewhere))
     _check(catalog)
     return catalog

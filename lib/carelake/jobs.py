@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from carelake import learning, quality
 from carelake.bronze.table import bronze_table
 from carelake.core import lease
+from carelake.core.jvm import jvm
 from carelake.core.lake import DeltaLake
 from carelake.core.progress import Progress
 from carelake.core.run import new_run_id, now
@@ -34,7 +35,7 @@ def perform(
     note: dict[str, Any],
 ) -> int:
     """Run the job; `note` is filled for `--json`. Returns the exit code; raises CarelakeError."""
-    note["jvm"] = int(session._jvm.java.lang.ProcessHandle.current().pid())
+    note["jvm"] = int(jvm(session).java.lang.ProcessHandle.current().pid())
     lake = DeltaLake(session, root)
     note |= {"run_id": new_run_id(), "lake": root}
     check_mark(lake)
@@ -43,7 +44,7 @@ def perform(
         note["status"] = "succeeded"
         return 0
     if job == "quality" and (options.digest or options.storage):
-        return _inspect(lake, options, note)
+        return _inspect(config, lake, options, note)
     with lease.held(lake.storage, note["run_id"]):
         log = RunLog(lake, note["run_id"], job, now())
         log.open()
@@ -68,20 +69,27 @@ def perform(
             with contextlib.suppress(Exception):
                 log.close(status, note["as_of"])
     for line in note.pop("last_lines", [f"lake: {root}"]):
-        print(line, flush=True)  # noqa: T201
+        print(line, flush=True)
     return 0
 
 
 def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any]) -> None:
     """The stages of a job, in order."""
-    until = {"to_bronze": "bronze", "to_silver": "silver", "to_gold": "gold", "train": "train", "score": "score"}.get(
-        job, getattr(options, "until", None) or "report"
-    )
+    until = {
+        "to_bronze": "bronze",
+        "to_silver": "silver",
+        "to_gold": "gold",
+        "train": "train",
+        "score": "score",
+    }.get(job, getattr(options, "until", None) or "report")
     if job == "quality":
         failed = [r for r in quality.check(run.lake, run.log, _tables(run)) if r["status"] == "fail"]
         run.log.flush()
         for r in failed:
-            print(f"fail {r['check_name']} {r['table_name']} {r['rows_violating']} of {r['rows_checked']}", flush=True)  # noqa: T201
+            print(
+                f"fail {r['check_name']} {r['table_name']} {r['rows_violating']} of {r['rows_checked']}",
+                flush=True,
+            )
         if failed:
             raise QualityGateError(f"{len(failed)} quality checks failed: see ops/check_result")
         return
@@ -91,7 +99,9 @@ def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any
         run.silver()
         run.gate()
     if job in ("to_gold", "train", "score", "report"):
-        run.lake.pinned |= {name: p.version for name, p in run.before.items()}  # what was published, not a run in progress
+        run.lake.pinned |= {
+            name: p.version for name, p in run.before.items()
+        }  # what was published, not a run in progress
     if job in ("pipeline", "to_gold") and until not in ("bronze", "silver"):
         run.gold()
         run.gate()
@@ -120,16 +130,16 @@ def _tables(run: Run) -> list[Any]:
     return [t for t in run.catalog.declared.values() if t.name.startswith(("silver/", "gold/"))]
 
 
-def _inspect(lake: DeltaLake, options: argparse.Namespace, note: dict[str, Any]) -> int:
-    run = Run({}, lake, RunLog(lake, "", "quality", now()), Progress(), ())  # type: ignore[arg-type]
+def _inspect(config: Config, lake: DeltaLake, options: argparse.Namespace, note: dict[str, Any]) -> int:
+    run = Run(config, lake, RunLog(lake, "", "quality", now()), Progress(), ())
     tables = _tables(run) + [bronze_table(m.sender) for m in run.members]
     if options.digest:
         for name, rows, digest in quality.digest(lake, tables):
-            print(f"{digest}  {rows:>10}  {name}", flush=True)  # noqa: T201
+            print(f"{digest}  {rows:>10}  {name}", flush=True)
     if options.storage:
         faults = quality.storage_faults(lake, tables)
         for line in faults:
-            print(line, flush=True)  # noqa: T201
+            print(line, flush=True)
         if faults:
             raise QualityGateError(f"{len(faults)} faults of storage")
     note["status"] = "succeeded"
@@ -138,7 +148,7 @@ def _inspect(lake: DeltaLake, options: argparse.Namespace, note: dict[str, Any])
 
 def _print_plan(run: Run) -> None:
     for line in run.catalog.lineage(run.plan()):
-        print(line, flush=True)  # noqa: T201
+        print(line, flush=True)
 
 
 def _fill(note: dict[str, Any], run: Run, status: str) -> None:

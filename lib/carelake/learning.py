@@ -27,7 +27,9 @@ def tracking(root: str) -> Tracking:
     given = os.environ.get("MLFLOW_TRACKING_URI")
     if not is_local(root):
         if not given:
-            raise ConfigError("a lake that is not local needs MLFLOW_TRACKING_URI for train and score, or --until gold")
+            raise ConfigError(
+                "a lake that is not local needs MLFLOW_TRACKING_URI for train and score, or --until gold"
+            )
         return Tracking(given, f"{root.rstrip('/')}/mlflow/artifacts")
     folder = f"{root.rstrip('/')}/mlflow"
     os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -65,11 +67,15 @@ def train(run: Run, name: str) -> None:
             "name": model.name, "version": result.version, "approved": result.approved, "metrics": dict(result.metrics),
             "gates": dict(result.gates), "trained": result.trained, "why_not": result.why_not,
         })  # fmt: skip
-        run.progress.step("train", model.name, 0, time.monotonic() - started, "" if result.trained else "as before")
+        run.progress.step(
+            "train", model.name, 0, time.monotonic() - started, "" if result.trained else "as before"
+        )
 
 
 def _silver_versions(run: Run) -> dict[str, int]:
-    return {t.name: run.lake.version(t) for n, t in run.catalog.declared.items() if n.startswith("silver/omop/")}
+    return {
+        t.name: run.lake.version(t) for n, t in run.catalog.declared.items() if n.startswith("silver/omop/")
+    }
 
 
 def score(run: Run, name: str) -> None:
@@ -83,22 +89,38 @@ def score(run: Run, name: str) -> None:
     tables = {t.name: run.lake.version(t) for m in models for t in (m.cohort, m.feature_table)}
     where = tracking(run.lake.root)
     versions = {m.name: current_version(m, tracking=where) for m in models}
-    mark = hashlib.sha256(repr((sorted(versions.items()), module_text("carelake.ml.train"))).encode()).hexdigest()[:16]
+    mark = hashlib.sha256(
+        repr((sorted(versions.items()), module_text("carelake.ml.train"))).encode()
+    ).hexdigest()[:16]
     last = run.before.get(RISK_SCORE.name)
-    if last and (last.fingerprint, last.inputs) == (mark, tables) and run.lake.head(RISK_SCORE) == last.version:
+    if (
+        last
+        and (last.fingerprint, last.inputs) == (mark, tables)
+        and run.lake.head(RISK_SCORE) == last.version
+    ):
         run.results.append(StepResult(RISK_SCORE.name, last.version, 0, 0, 0.0, mark, tables, skipped=True))
         return
     asked = [m for m in models if versions[m.name]]
     made = [
-        predict(m, m.dataset(run.lake.read(m.feature_table), run.lake.read(m.cohort)).where("split = 'score'"), tracking=where)
+        predict(
+            m,
+            m.dataset(run.lake.read(m.feature_table), run.lake.read(m.cohort)).where("split = 'score'"),
+            tracking=where,
+        )
         for m in asked
     ]
     frames = [f for f in made if f is not None]
-    rows = risk_score(reduce(lambda a, b: a.unionByName(b), frames), scored_at=now(), tables=tables) if frames else None
+    rows = (
+        risk_score(reduce(lambda a, b: a.unionByName(b), frames), scored_at=now(), tables=tables)
+        if frames
+        else None
+    )
     if rows is None:
         rows = run.lake.read(RISK_SCORE).drop("_run").where("false")
     commit = run.lake.replace(
-        RISK_SCORE, RISK_SCORE.conform(rows).selectExpr("*", f"'{run.log.run_id}' AS _run"), {"run": run.log.run_id}
+        RISK_SCORE,
+        RISK_SCORE.conform(rows).selectExpr("*", f"'{run.log.run_id}' AS _run"),
+        {"run": run.log.run_id},
     )
     seconds = time.monotonic() - started
     run.progress.step("score", RISK_SCORE.name, commit.rows, seconds)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from carelake import LAKE_FORMAT, __version__
@@ -18,7 +16,7 @@ from carelake.catalog import Catalog, catalog
 from carelake.core.lake import DeltaLake
 from carelake.core.ops import FILE
 from carelake.core.run import Context, StepResult, fingerprint, now, run_plan
-from carelake.core.runlog import Published, RunLog, published
+from carelake.core.runlog import Published, RunLog
 from carelake.errors import ConfigError, LakeError, QualityGateError
 from carelake.quality import check
 from carelake.silver.conformed.conform import Member
@@ -26,6 +24,9 @@ from carelake.silver.conformed.encounter import ENCOUNTER
 from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
     from pyspark.sql import DataFrame
 
     from carelake.core.config import Config, Sender
@@ -64,7 +65,13 @@ class Run:
     @property
     def members(self) -> list[Member]:
         """The senders that have landed anything, with their formats."""
-        rows = self.lake.read(FILE).where("status IN ('landed', 'quarantined')").select("source", "format").distinct().collect()
+        rows = (
+            self.lake.read(FILE)
+            .where("status IN ('landed', 'quarantined')")
+            .select("source", "format")
+            .distinct()
+            .collect()
+        )
         return [
             Member(r["source"], self.catalog.sources[r["format"]])
             for r in sorted(rows)
@@ -90,7 +97,9 @@ class Run:
         mine = {m.sender: m.source.format for m in self.members}
         for s in todo:
             if mine.get(s.name, s.format) != s.format:
-                raise ConfigError(f"source {s.name}: this lake knows it as {mine[s.name]}: give the new format another name")
+                raise ConfigError(
+                    f"source {s.name}: this lake knows it as {mine[s.name]}: give the new format another name"
+                )
 
         def one(s: Sender) -> int:
             source = self.catalog.sources[s.format]
@@ -103,21 +112,27 @@ class Run:
         self.log.flush()
         for s, n in added:
             self.progress.step("bronze", f"bronze/{s.name}", n, 0.0)
-            self.results.append(StepResult(f"bronze/{s.name}", self.lake.head(bronze_table(s.name)), n, 0, 0.0, "", {}))
+            self.results.append(
+                StepResult(f"bronze/{s.name}", self.lake.head(bronze_table(s.name)), n, 0, 0.0, "", {})
+            )
         return sum(n for _, n in added)
 
     def _to_land(self) -> list[Sender]:
         mark = _mark(self.lake)
         if self.given:
             if mark.get("sample"):
-                raise ConfigError("this lake was begun with the bundled sample: give other data another --lake")
+                raise ConfigError(
+                    "this lake was begun with the bundled sample: give other data another --lake"
+                )
             todo, sample = list(self.given), False
         else:
             todo = [s for s in self.config.senders if s.path]
             sample = not todo and bool(self.config.sample)
             if sample:
                 if mark and not mark.get("sample"):
-                    raise ConfigError("this lake holds other data than the bundled sample: name its sources with --source")
+                    raise ConfigError(
+                        "this lake holds other data than the bundled sample: name its sources with --source"
+                    )
                 todo = list(self.config.sample)
         if not todo:
             raise ConfigError("no source has a path: give --source NAME=PATH or a path in the configuration")
@@ -153,7 +168,9 @@ class Run:
         if PERSON_LINK.name in self.before:
             old.pinned[PERSON_LINK.name] = self.before[PERSON_LINK.name].version
         moved = PERSON_HISTORY.conform(changes(old.read(PERSON_LINK), self.lake.read(PERSON_LINK)))
-        commit = self.lake.append(PERSON_HISTORY, moved.selectExpr("*", f"'{self.log.run_id}' AS _run"), {"run": self.log.run_id})
+        commit = self.lake.append(
+            PERSON_HISTORY, moved.selectExpr("*", f"'{self.log.run_id}' AS _run"), {"run": self.log.run_id}
+        )
         self.results.append(StepResult(PERSON_HISTORY.name, commit.version, commit.rows, 0, 0.0, "", {}))
 
     def gold(self) -> None:
@@ -180,11 +197,15 @@ class Run:
         self.log.flush()
         if failed and "fatal" in self.config.gate:
             names = ", ".join(sorted({f"{r['check_name']} of {r['table_name']}" for r in failed}))
-            raise QualityGateError(f"the quality gate failed: {names}; nothing was published, see ops/check_result")
+            raise QualityGateError(
+                f"the quality gate failed: {names}; nothing was published, see ops/check_result"
+            )
 
     def publish(self) -> None:
         """Publish what this run wrote, with what was published before; nothing when nothing is new."""
-        wrote = {r.table: Published(r.version, r.fingerprint, r.inputs) for r in self.results if not r.skipped}
+        wrote = {
+            r.table: Published(r.version, r.fingerprint, r.inputs) for r in self.results if not r.skipped
+        }
         if all(self.before.get(n) and self.before[n].version == p.version for n, p in wrote.items()):
             return
         fault("publish:before")
@@ -213,7 +234,9 @@ class Run:
 
     def _sender_dicts(self, known: Mapping[str, Sender]) -> tuple[dict[str, Any], ...]:
         return tuple(
-            known[m.sender].as_dict() if m.sender in known else {"name": m.sender, "format": m.source.format, "priority": 100}
+            known[m.sender].as_dict()
+            if m.sender in known
+            else {"name": m.sender, "format": m.source.format, "priority": 100}
             for m in self.members
         )
 
@@ -221,11 +244,15 @@ class Run:
         """The latest extract date of the landings; without any, the latest day on which an encounter began."""
         row = self.lake.read(FILE).where("status = 'landed'").selectExpr("max(extract_date) AS d").first()
         if row is not None and row["d"] is not None:
-            return row["d"]
+            landed: date = row["d"]
+            return landed
         seen = self.lake.read(ENCOUNTER).selectExpr("to_date(max(start_datetime)) AS d").first()
         if seen is None or seen["d"] is None:
-            raise ConfigError("no file says of which day it speaks: give --as-of, or extract_date in the configuration")
-        return seen["d"]
+            raise ConfigError(
+                "no file says of which day it speaks: give --as-of, or extract_date in the configuration"
+            )
+        began: date = seen["d"]
+        return began
 
     def _run(self, steps: list[Step], settings: dict[str, Any]) -> list[StepResult]:
         members = self.members
@@ -249,14 +276,18 @@ class Run:
         self.results += done
         return done
 
-    def _as_published(self, step: Step, values: Mapping[str, Any], also: tuple[str, ...]) -> StepResult | None:
+    def _as_published(
+        self, step: Step, values: Mapping[str, Any], also: tuple[str, ...]
+    ) -> StepResult | None:
         last = self.before.get(step.name)
         if last is None or last.fingerprint != fingerprint(step, values, also):
             return None
         inputs = {t.name: self.lake.version(t) for t in step.reads}
         if inputs != last.inputs or self.lake.head(step.writes) != last.version:
             return None
-        return StepResult(step.name, last.version, 0, 0, 0.0, last.fingerprint or "", last.inputs, skipped=True)
+        return StepResult(
+            step.name, last.version, 0, 0, 0.0, last.fingerprint or "", last.inputs, skipped=True
+        )
 
 
 def reject_later(log: RunLog, step: Step, rejected: DataFrame) -> None:
@@ -280,12 +311,12 @@ def check_mark(lake: DeltaLake) -> None:
     """Refuse a lake of a newer version. Raises LakeError."""
     found = int(_mark(lake).get("format", LAKE_FORMAT))
     if found > LAKE_FORMAT:
-        raise LakeError(f"the lake {lake.root} was written by a newer carelake (format {found}): upgrade carelake")
+        raise LakeError(
+            f"the lake {lake.root} was written by a newer carelake (format {found}): upgrade carelake"
+        )
 
 
 def fault(point: str) -> None:
     """For the kill tests: die at this very point when FAULT names it."""
     if os.environ.get("FAULT") == point:
         os.kill(os.getpid(), signal.SIGKILL)
-
-

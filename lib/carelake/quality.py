@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from carelake.core.jvm import jvm
 from carelake.core.ops import LEDGER
 from carelake.core.storage import Storage
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 def check(lake: DeltaLake, log: RunLog, tables: Iterable[Table]) -> list[dict[str, Any]]:
     """Keys unique and the ledger balanced, in two jobs. Writes ops/check_result; returns its rows."""
     there = [t for t in tables if lake.version(t) >= 0]
-    counted = reduce(lambda a, b: a.unionByName(b), [_key_counts(lake, t) for t in there]).collect() if there else []
+    counted = (
+        reduce(lambda a, b: a.unionByName(b), [_key_counts(lake, t) for t in there]).collect()
+        if there
+        else []
+    )
     rows = [
         {
             "check_name": "primary_key_unique", "level": "table", "table_name": r["name"], "field_name": None,
@@ -66,7 +71,9 @@ def digest(lake: DeltaLake, tables: Iterable[Table]) -> list[tuple[str, int, str
         )  # fmt: skip
     rows = reduce(lambda a, b: a.unionByName(b), frames).collect()
     mask = (1 << 64) - 1
-    return [(r["name"], int(r["n"]), f"{int(r['s']) & mask:016x}{int(r['x']) & mask:016x}") for r in sorted(rows)]
+    return [
+        (r["name"], int(r["n"]), f"{int(r['s']) & mask:016x}{int(r['x']) & mask:016x}") for r in sorted(rows)
+    ]
 
 
 def storage_faults(lake: DeltaLake, tables: Iterable[Table]) -> list[str]:
@@ -76,7 +83,9 @@ def storage_faults(lake: DeltaLake, tables: Iterable[Table]) -> list[str]:
         try:
             if lake.head(t) < 0:
                 continue
-            log = lake.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(lake.spark._jsparkSession, lake.path(t))
+            log = jvm(lake.spark).org.apache.spark.sql.delta.DeltaLog.forTable(
+                lake.spark._jsparkSession, lake.path(t)
+            )
             named = {r["path"]: int(r["size"]) for r in _named_files(lake, log)}
         except Exception:
             faults.append(f"{t.name}: the log cannot be read")
@@ -84,7 +93,9 @@ def storage_faults(lake: DeltaLake, tables: Iterable[Table]) -> list[str]:
         found = {e.name: e.size for e in Storage(lake.path(t), lake.spark).files()}
         for path, size in sorted(named.items()):
             if found.get(path) != size:
-                faults.append(f"{t.name}: a data file is {'missing' if path not in found else 'of another size'}")
+                faults.append(
+                    f"{t.name}: a data file is {'missing' if path not in found else 'of another size'}"
+                )
     return faults
 
 
@@ -93,5 +104,3 @@ def _named_files(lake: DeltaLake, log: Any) -> list[Any]:
 
     files = DataFrame(log.unsafeVolatileSnapshot().allFiles().toDF(), lake.spark)
     return files.selectExpr("url_decode(path) AS path", "size").collect()
-
-

@@ -71,13 +71,23 @@ def population(spark: SparkSession) -> DataFrame:
             visits, lab, noise = float(random.poisson(2)), random.normal(), random.normal()
             chance = 1 / (1 + np.exp(-(-2.2 + 0.6 * visits + 1.2 * lab)))
             test = person % 3 == 0
-            split = "score" if year == 2023 else "test" if test and year >= 2021 else "train" if not test and year < 2021 else "unused"
+            split = (
+                "score"
+                if year == 2023
+                else "test"
+                if test and year >= 2021
+                else "train"
+                if not test and year < 2021
+                else "unused"
+            )
             label = None if year == 2023 else bool(random.random() < chance)
             day = date(year, 1, 1)
             cohort.append((person, day, split, label))
             seen = lab if random.random() < 0.7 else None
             features.append((person, day, visits, seen, noise, 1.0, None, age, sex))
-    return MODEL.dataset(spark.createDataFrame(features, FEATURES.schema), spark.createDataFrame(cohort, COHORT.schema))
+    return MODEL.dataset(
+        spark.createDataFrame(features, FEATURES.schema), spark.createDataFrame(cohort, COHORT.schema)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +128,9 @@ def test_a_real_signal_is_found_and_its_version_becomes_champion(trained, tracki
     assert client.get_model_version_by_alias("carelake.toy", "champion").version == trained.version
 
 
-def test_the_run_carries_plots_card_importances_and_table_versions(trained, tracking: Tracking, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_run_carries_plots_card_importances_and_table_versions(
+    trained, tracking: Tracking, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
     files = artifacts(tracking, trained.run_id, tmp_path)
     for name in ("roc", "pr", "calibration"):
         assert (files / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -138,13 +150,20 @@ def test_the_run_carries_plots_card_importances_and_table_versions(trained, trac
 def test_the_same_fingerprint_trains_nothing(trained, examples: DataFrame, tracking: Tracking) -> None:  # type: ignore[no-untyped-def]
     again = run(MODEL, examples, tracking, "abc123")
     assert not again.trained
-    assert (again.version, again.run_id, again.approved, again.gates) == (trained.version, trained.run_id, True, trained.gates)
+    assert (again.version, again.run_id, again.approved, again.gates) == (
+        trained.version,
+        trained.run_id,
+        True,
+        trained.gates,
+    )
     client = mlflow.MlflowClient(tracking.uri, tracking.uri)
     experiment = client.get_experiment_by_name("carelake/toy")
     assert len(client.search_runs([experiment.experiment_id])) == 1
 
 
-def test_scores_are_probabilities_with_reasons_and_no_value(trained, examples: DataFrame, tracking: Tracking) -> None:  # type: ignore[no-untyped-def]
+def test_scores_are_probabilities_with_reasons_and_no_value(
+    trained, examples: DataFrame, tracking: Tracking
+) -> None:  # type: ignore[no-untyped-def]
     scored = predict(MODEL, examples.where("split = 'score'"), tracking=tracking)
     assert scored is not None
     rows = scored.collect()
@@ -164,15 +183,23 @@ def test_scores_are_probabilities_with_reasons_and_no_value(trained, examples: D
         assert not ({"no recent blood lead on record", "higher blood lead than usual"} <= set(r.reasons))
 
 
-def test_scores_do_not_depend_on_the_order_of_training(trained, examples: DataFrame, tracking: Tracking, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_scores_do_not_depend_on_the_order_of_training(
+    trained, examples: DataFrame, tracking: Tracking, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
     other = Tracking(f"sqlite:///{tmp_path}/other.db", (tmp_path / "a").as_uri())
     shuffled = examples.orderBy("noise").repartition(5)
     again = run(MODEL, shuffled, other, "abc123")
-    assert {k: round(v, 9) for k, v in again.metrics.items()} == {k: round(v, 9) for k, v in trained.metrics.items()}
+    assert {k: round(v, 9) for k, v in again.metrics.items()} == {
+        k: round(v, 9) for k, v in trained.metrics.items()
+    }
 
 
-def test_a_failed_gate_leaves_the_champion_where_it_was(trained, examples: DataFrame, tracking: Tracking, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    strict = replace(MODEL, gates=(*MODEL.gates, Gate("perfect", "auroc", at_least=1.0)), estimator=MODEL.estimator[:1])
+def test_a_failed_gate_leaves_the_champion_where_it_was(
+    trained, examples: DataFrame, tracking: Tracking, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    strict = replace(
+        MODEL, gates=(*MODEL.gates, Gate("perfect", "auroc", at_least=1.0)), estimator=MODEL.estimator[:1]
+    )
     failed = run(strict, examples, tracking, "def456")
     assert failed.trained
     assert not failed.approved
@@ -180,10 +207,15 @@ def test_a_failed_gate_leaves_the_champion_where_it_was(trained, examples: DataF
     client = mlflow.MlflowClient(tracking.uri, tracking.uri)
     assert client.get_model_version_by_alias("carelake.toy", "champion").version == trained.version
     assert client.get_run(failed.run_id).data.tags["gates_failed"] == "perfect"
-    assert "**NOT approved**: gate perfect" in (artifacts(tracking, failed.run_id, tmp_path) / "card.md").read_text()
+    assert (
+        "**NOT approved**: gate perfect"
+        in (artifacts(tracking, failed.run_id, tmp_path) / "card.md").read_text()
+    )
 
 
-def test_without_a_champion_the_newest_candidate_scores_unapproved(examples: DataFrame, tmp_path: Path) -> None:
+def test_without_a_champion_the_newest_candidate_scores_unapproved(
+    examples: DataFrame, tmp_path: Path
+) -> None:
     own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
     assert predict(MODEL, examples, tracking=own) is None
     strict = replace(MODEL, gates=(Gate("perfect", "auroc", at_least=1.0),), estimator=MODEL.estimator[:1])

@@ -7,7 +7,6 @@ import hashlib
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.bronze.stream import opened
 from carelake.bronze.table import bronze_table
-from carelake.core.config import Sender
 from carelake.core.ids import id_sql
 from carelake.core.ops import FILE
 from carelake.core.storage import Entry, Storage, is_local
 from carelake.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from carelake.core.config import Sender
     from carelake.core.lake import DeltaLake
     from carelake.core.runlog import RunLog
 
@@ -49,18 +50,32 @@ class Found:
     extract_date: str | None
 
 
-def find(sender: Sender, source: Source, storage: Callable[[str], Storage]) -> tuple[list[Entry], list[Entry]]:
+def find(
+    sender: Sender, source: Source, storage: Callable[[str], Storage]
+) -> tuple[list[Entry], list[Entry]]:
     """The sender's files: those that the format reads, and those that it leaves. Raises InputError."""
     path = sender.path or ""
-    roots = sorted(glob.glob(path)) if is_local(path) and glob.has_magic(path) and not storage(path).exists("") else [path]
+    roots = (
+        sorted(glob.glob(path))
+        if is_local(path) and glob.has_magic(path) and not storage(path).exists("")
+        else [path]
+    )
     if not roots or not all(storage(r).exists("") for r in roots):
-        raise InputError(f"source {sender.name}: the path {path} does not exist: give a file, folder or glob that does")
+        raise InputError(
+            f"source {sender.name}: the path {path} does not exist: give a file, folder or glob that does"
+        )
     try:
         entries = [e for r in roots for e in storage(r).files()]
     except PermissionError:
-        raise InputError(f"source {sender.name}: the path {path} cannot be read: check its permissions") from None
+        raise InputError(
+            f"source {sender.name}: the path {path} cannot be read: check its permissions"
+        ) from None
     given_file = len(entries) == 1 and entries[0].path.rstrip("/").endswith(path.rstrip("/"))
-    read = [e for e in entries if source.reads(_base(e.name)) or (given_file and not source.ignores(_base(e.name)))]
+    read = [
+        e
+        for e in entries
+        if source.reads(_base(e.name)) or (given_file and not source.ignores(_base(e.name)))
+    ]
     if not read:
         raise InputError(
             f"source {sender.name}: {path} holds no file of format {source.format} ({', '.join(source.files)})"
@@ -101,7 +116,11 @@ def inspect(entry: Entry, source: Source, extract_date: date | None) -> Found:
         problem = "F_BAD_CONTAINER:unreadable"
     if entry.size == 0:
         problem = "F_EMPTY:no_bytes"
-    day = extract_date.isoformat() if extract_date else source.extract_date(entry.name, head.decode("utf-8", "replace"))
+    day = (
+        extract_date.isoformat()
+        if extract_date
+        else source.extract_date(entry.name, head.decode("utf-8", "replace"))
+    )
     return Found(entry.path, entry.name, entry.size, digest.hexdigest(), problem, day)
 
 
@@ -169,7 +188,9 @@ def _batches(found: Iterable[Found], source: Source) -> Iterator[pa.RecordBatch]
         yield flush()
 
 
-def _frame(lake: DeltaLake, sender: Sender, source: Source, found: list[Found], at: datetime, run_id: str) -> DataFrame:
+def _frame(
+    lake: DeltaLake, sender: Sender, source: Source, found: list[Found], at: datetime, run_id: str
+) -> DataFrame:
     """The bronze rows of the files, read in parallel, a large file a task."""
     spark = lake.spark
     tasks = _balanced(found, 4 * spark.sparkContext.defaultParallelism)
@@ -205,14 +226,17 @@ def _balanced(found: list[Found], most: int) -> list[list[Found]]:
 
 def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datetime) -> int:
     """Land what is new of one sender. Returns the records added. Raises InputError before anything is written."""
+
     def storage(path: str) -> Storage:
         return Storage(path, lake.spark)
 
     to_read, left = find(sender, source, storage)
     inspected = _inspected(lake, source, sender, to_read)
-    known = {
-        (r["content_hash"]): r
-        for r in lake.read(FILE).where(f"source = '{sender.name}' AND status IN ('landed', 'quarantined')").collect()
+    known: dict[str, Any] = {
+        r["content_hash"]: r
+        for r in lake.read(FILE)
+        .where(f"source = '{sender.name}' AND status IN ('landed', 'quarantined')")
+        .collect()
     }
     latest = max((f.extract_date for f in inspected if f.extract_date), default=None)
     new: list[Found] = []
@@ -231,7 +255,7 @@ def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datet
         }  # fmt: skip
         if before is not None:
             by_kind = json.loads(before["units_by_kind"] or "{}")
-            rows.append({**base, "units": sum(by_kind.values()), "status": "duplicate", "units_by_kind": json.dumps(by_kind)})
+            rows.append({**base, "units": sum(by_kind.values()), "status": "duplicate", "units_by_kind": json.dumps(by_kind)})  # fmt: skip
             for kind, n in by_kind.items():
                 ledger[kind, "in"] += n
                 ledger[kind, "duplicate"] += n
@@ -240,7 +264,7 @@ def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datet
             refused.append((f, source.kind_of_file(_base(f.file))))
             ledger[refused[-1][1], "in"] += 1
             ledger[refused[-1][1], "quarantined"] += 1
-            rows.append({**base, "units": 1, "status": "quarantined", "units_by_kind": json.dumps({refused[-1][1]: 1})})
+            rows.append({**base, "units": 1, "status": "quarantined", "units_by_kind": json.dumps({refused[-1][1]: 1})})  # fmt: skip
             known[f.content_hash] = {"units_by_kind": json.dumps({refused[-1][1]: 1})}
             continue
         new.append(f)
@@ -267,7 +291,11 @@ def _inspected(lake: DeltaLake, source: Source, sender: Sender, entries: list[En
     by_size = sorted(entries, key=lambda e: -e.size)
     dealt = [by_size[i::slices] for i in range(slices)]
     day = sender.extract_date
-    found = context.parallelize(dealt, slices).flatMap(lambda some: [inspect(e, source, day) for e in some]).collect()
+    found = (
+        context.parallelize(dealt, slices)
+        .flatMap(lambda some: [inspect(e, source, day) for e in some])
+        .collect()
+    )
     return sorted(found, key=lambda f: f.file)
 
 
@@ -306,7 +334,9 @@ def _landed(
     return rows, ledger
 
 
-def _close(lake: DeltaLake, log: RunLog, sender: str, files: list[dict[str, Any]], counts: Counter[tuple[str, str]]) -> None:
+def _close(
+    lake: DeltaLake, log: RunLog, sender: str, files: list[dict[str, Any]], counts: Counter[tuple[str, str]]
+) -> None:
     """Write quarantine, file and ledger rows of a landing; ops/file last, since it marks the landing as done."""
     if sum(n for (_, what), n in counts.items() if what == "quarantined"):
         bad = (
@@ -335,7 +365,7 @@ def _quarantine_files(lake: DeltaLake, log: RunLog, sender: str, refused: list[t
     rows = [
         (sender, kind, "bronze", f.file, (f.problem or "").split(":")[0], (f.problem or ":").split(":")[1], "quarantined", 1)
         for f, kind in refused
-    ]
+    ]  # fmt: skip
     ddl = "source string, kind string, stage string, file string, reason string, rule string, severity string, n_records bigint"
     log.quarantine(lake.spark.createDataFrame(rows, ddl))
 
@@ -348,7 +378,13 @@ def recover(lake: DeltaLake, log: RunLog, sender: str, format_name: str) -> None
         return
     info = json.loads(lake.commit_info(table, head).get("userMetadata") or "{}")
     dead = info.get("run")
-    if not dead or lake.read(FILE).where(f"source = '{sender}' AND run_id = '{dead}' AND status = 'landed'").limit(1).count():
+    if (
+        not dead
+        or lake.read(FILE)
+        .where(f"source = '{sender}' AND run_id = '{dead}' AND status = 'landed'")
+        .limit(1)
+        .count()
+    ):
         return
     new = [Found("", f, size, content, None, day) for f, size, content, day in info.get("landed", [])]
     rows, counts = _landed(lake, dead, sender, format_name, new)
@@ -357,4 +393,3 @@ def recover(lake: DeltaLake, log: RunLog, sender: str, format_name: str) -> None
         _close(lake, log, sender, rows, counts)
     finally:
         log.run_id = own
-

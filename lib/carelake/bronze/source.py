@@ -31,7 +31,7 @@ class Unit(NamedTuple):
     header: str | None = None  # the file's header line, for delimited text
 
 
-class FileProblem(Exception):
+class FileProblem(Exception):  # noqa: N818 - a finding about a file, which is counted, no error of the program
     """A whole file is refused. `reason` is an F_ class; the message names no value."""
 
     def __init__(self, reason: str, rule: str, kind: str | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,13 @@ _CONTROL_BYTE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 class LineTooLong(ValueError):  # noqa: N818 - as FileProblem
     """A line is longer than MAX_LINE."""
+
+
+class Readable(Protocol):
+    """What gives bytes line by line."""
+
+    def readline(self, size: int = -1, /) -> bytes:
+        """The next line with its end, at most `size` bytes of it."""
 
 
 class Line(NamedTuple):
@@ -45,7 +52,7 @@ class _DuplicateKeyError(ValueError):
     """An object names a key twice."""
 
 
-def lines(stream: BinaryIO) -> Iterator[Line]:
+def lines(stream: Readable) -> Iterator[Line]:
     """The non-blank lines of a stream, one in memory at a time; LF or CRLF; a UTF-8 byte order mark is skipped.
 
     Raises LineTooLong.

@@ -64,7 +64,9 @@ class DeltaLake:
         """Newest version of the table, -1 when it is not there."""
         gateway = jvm(self.spark)
         option = gateway.scala.Option.empty()
-        log = gateway.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
+        log = gateway.org.apache.spark.sql.delta.DeltaLog.forTable(
+            self.spark._jsparkSession, self.path(table)
+        )
         return int(log.update(False, option, option).version())
 
     def version(self, table: Table) -> int:

@@ -6,16 +6,18 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from carelake.core.jvm import jvm
 from carelake.core.step import Setting, Step
-from carelake.core.table import OnFail, Table
+from carelake.core.table import Field, OnFail, Table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from pyspark.sql import DataFrame, Observation
 
     from carelake.core.lake import Lake
@@ -100,18 +102,28 @@ def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = (
     started = time.monotonic()
     table = step.writes
     inputs = {t.name: lake.version(t) for t in step.reads}
-    given = {p: lake.read(i) if isinstance(i, Table) else context.settings[i.name] for p, i in step.inputs.items()}
+    given = {
+        p: lake.read(i) if isinstance(i, Table) else context.settings[i.name] for p, i in step.inputs.items()
+    }
     made = step.transform(**given)
-    extra = [c for c in ("_problems", "_excluded") if c in made.columns]
+    extra: list[str] = [c for c in ("_problems", "_excluded") if c in made.columns]
     own = table.conform(made) if not extra else _with_extra(table, made, extra)
-    judged = own.withColumn("_reasons", F.expr(_reasons(table, extra))).withColumn("_run", F.lit(context.run_id))
+    judged = own.withColumn("_reasons", F.expr(_reasons(table, extra))).withColumn(
+        "_run", F.lit(context.run_id)
+    )
     observation = Observation()
     bad = "size(_reasons) > 0" + (" OR _excluded IS NOT NULL" if "_excluded" in extra else "")
     observed = judged.observe(
         observation,
         F.expr(f"count_if({bad})").alias("rejected"),
-        F.expr(f"collect_set(CASE WHEN {bad} THEN {'_kind' if '_kind' in table.columns else 'NULL'} END)").alias("kinds"),
-        *[F.expr(f"count_if(NOT ({c.holds}))").alias(f"stop_{c.name}") for c in table.checks if c.on_fail is OnFail.STOP],
+        F.expr(
+            f"collect_set(CASE WHEN {bad} THEN {'_kind' if '_kind' in table.columns else 'NULL'} END)"
+        ).alias("kinds"),
+        *[
+            F.expr(f"count_if(NOT ({c.holds}))").alias(f"stop_{c.name}")
+            for c in table.checks
+            if c.on_fail is OnFail.STOP
+        ],
     )
     good = observed.where(f"NOT ({bad})").select(*table.columns, "_run")
     context.fault(f"{table.name}:before")
@@ -122,7 +134,9 @@ def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = (
     rejected = int(metrics.get("rejected") or 0)
     if rejected:
         kinds = [str(k) for k in metrics.get("kinds") or []]
-        again = judged.where(F.col("_kind").isin(kinds)) if kinds else judged  # only these kinds are read once more
+        again = (
+            judged.where(F.col("_kind").isin(kinds)) if kinds else judged
+        )  # only these kinds are read once more
         # The metrics node keeps the filter from being pushed into every mapping, which would make a plan without end.
         apart = again.observe(Observation(), F.expr("count(*)").alias("rows"))
         context.quarantine(step, apart.where(bad))
@@ -151,8 +165,6 @@ def _reasons(table: Table, extra: list[str]) -> str:
     return f"array_distinct(concat(array_compact(coalesce(_problems, array())), {table.reasons()}))"
 
 
-from carelake.core.table import Field  # noqa: E402
-
 _EXTRA = {
     "_problems": Field("_problems", "array<string>", "What a mapping found wrong, as REASON:rule"),
     "_excluded": Field("_excluded", "string", "Rule under which the record is left out"),
@@ -178,7 +190,11 @@ def run_plan(
 
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="step") as pool:
         while waiting or running:
-            ready = [s for s in waiting.values() if not any(t.name in waiting or t.name in running.values() for t in s.reads)]
+            ready = [
+                s
+                for s in waiting.values()
+                if not any(t.name in waiting or t.name in running.values() for t in s.reads)
+            ]
             for s in ready:
                 del waiting[s.name]
                 running[pool.submit(_in_thread, work, s)] = s.name
@@ -200,6 +216,6 @@ def _in_thread(work: Callable[[Step], StepResult], step: Step) -> StepResult:
     from pyspark.sql import SparkSession
 
     session = SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
-    session._jvm.org.apache.spark.sql.SparkSession.setActiveSession(session._jsparkSession)
+    jvm(session).org.apache.spark.sql.SparkSession.setActiveSession(session._jsparkSession)
     session.sparkContext.setLocalProperty("spark.scheduler.pool", step.name)
     return work(step)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carelake.core.config import HOME
+from carelake.core.jvm import jvm
 from carelake.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import SparkSession
 
 
@@ -38,7 +40,9 @@ def start(app: str, scratch: str | None) -> SparkSession:
         raise ConfigError(f"carelake needs Spark 4.2, this is {pyspark.__version__}: install pyspark 4.2.0")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(f"carelake {app}")
-    if not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"} & set(os.environ):  # plain Python, not the launcher
+    if not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"} & set(
+        os.environ
+    ):  # plain Python, not the launcher
         jars = sorted((HOME / ".venv" / "jars").glob("*.jar"))
         settings = _properties(HOME / "conf" / "spark" / "local.conf")
         settings.setdefault("spark.master", "local[*]")
@@ -55,7 +59,9 @@ def start(app: str, scratch: str | None) -> SparkSession:
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF" if "CARELAKE_DEBUG" not in os.environ else "WARN")
     try:
-        session._jvm.io.delta.sql.DeltaSparkSessionExtension()
+        jvm(session).io.delta.sql.DeltaSparkSessionExtension()
     except TypeError:
-        raise ConfigError("Delta's jars are not on the class path: run ./spark-submit.sh, which fetches them") from None
+        raise ConfigError(
+            "Delta's jars are not on the class path: run ./spark-submit.sh, which fetches them"
+        ) from None
     return session

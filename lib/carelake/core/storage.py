@@ -71,12 +71,12 @@ class Storage:
                 return local_path(self.path(name)).read_text(encoding="utf-8")
             except FileNotFoundError:
                 return None
-        fs, path, jvm = self._hadoop(name)
+        fs, path, gateway = self._hadoop(name)
         if not fs.exists(path):
             return None
         stream = fs.open(path)
         try:
-            return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+            return str(gateway.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
         finally:
             stream.close()
 

@@ -94,12 +94,22 @@ def plots(tested: HeldOut, folder: Path) -> None:
     }
     for name, (x, y, x_label, y_label, diagonal) in curves.items():
         figure, axes = plt.subplots(figsize=(4, 4), dpi=110)
-        axes.step(np.concatenate([[0], x]) if name == "roc" else x, np.concatenate([[0], y]) if name == "roc" else y, where="post")
+        axes.step(
+            np.concatenate([[0], x]) if name == "roc" else x,
+            np.concatenate([[0], y]) if name == "roc" else y,
+            where="post",
+        )
         if diagonal:
             axes.plot(diagonal, diagonal, linestyle=":", color="grey")
         else:
             axes.axhline(label.mean() if len(label) else 0, linestyle=":", color="grey")
-        axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, 1), ylim=(0, 1.02), title=f"{name.upper()} on the test side")
+        axes.set(
+            xlabel=x_label,
+            ylabel=y_label,
+            xlim=(0, 1),
+            ylim=(0, 1.02),
+            title=f"{name.upper()} on the test side",
+        )
         figure.tight_layout()
         figure.savefig(folder / f"{name}.png")
         plt.close(figure)
@@ -108,7 +118,13 @@ def plots(tested: HeldOut, folder: Path) -> None:
     points = [(score[b].mean(), label[b].mean()) for b in bins if len(b)]
     axes.plot((0, 1), (0, 1), linestyle=":", color="grey")
     axes.plot([p for p, _ in points], [o for _, o in points], marker="o")
-    axes.set(xlabel="mean score", ylabel="observed share", xlim=(0, 1), ylim=(0, 1), title="Calibration on the test side")
+    axes.set(
+        xlabel="mean score",
+        ylabel="observed share",
+        xlim=(0, 1),
+        ylim=(0, 1),
+        title="Calibration on the test side",
+    )
     figure.tight_layout()
     figure.savefig(folder / "calibration.png")
     plt.close(figure)

@@ -24,7 +24,9 @@ def with_folds(train: DataFrame, folds: int) -> DataFrame:
     """Add `fold` (int): every row of a person in one fold, persons with an event spread evenly over the folds."""
     order = Window.orderBy(F.col("_ever").desc(), F.expr("xxhash64('carelake fold', person_id)"), "person_id")
     persons = train.groupBy("person_id").agg(F.max("label").alias("_ever"))
-    numbered = persons.select("person_id", ((F.row_number().over(order) - 1) % folds).cast("int").alias("fold"))
+    numbered = persons.select(
+        "person_id", ((F.row_number().over(order) - 1) % folds).cast("int").alias("fold")
+    )
     return train.join(numbered, "person_id", how="inner")
 
 

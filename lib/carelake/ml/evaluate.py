@@ -59,7 +59,9 @@ def brier(label: Floats, score: Floats, weight: Floats | None = None) -> float:
     return float((w * (score - label) ** 2).sum() / w.sum()) if w.sum() else float("nan")
 
 
-def logistic(x: Floats, label: Floats, weight: Floats | None = None, offset: Floats | None = None, ridge: float = 1e-6) -> Floats:
+def logistic(
+    x: Floats, label: Floats, weight: Floats | None = None, offset: Floats | None = None, ridge: float = 1e-6
+) -> Floats:
     """Coefficients (intercept first) of a logistic regression by Newton steps; `ridge` spares the intercept."""
     design = np.column_stack([np.ones(len(label)), x])
     w = np.ones_like(label) if weight is None else weight
@@ -106,7 +108,10 @@ def _all(t: HeldOut, weight: Floats) -> dict[str, float]:
 
 
 def bootstrap(
-    person: NDArray[np.int64], statistic: Callable[[Floats], dict[str, float]], seed: int, resamples: int = RESAMPLES
+    person: NDArray[np.int64],
+    statistic: Callable[[Floats], dict[str, float]],
+    seed: int,
+    resamples: int = RESAMPLES,
 ) -> dict[str, tuple[float, float]]:
     """95 % percentile intervals of each statistic of row weights, resampling whole persons with replacement.
 
@@ -153,7 +158,9 @@ def by_group(t: HeldOut) -> list[dict[str, Any]]:
         cells = []
         for level in np.unique(texts):
             at = texts == level
-            cells.append((str(level), len(np.unique(t.person[at])), int(at.sum()), int(t.label[at].sum()), at))
+            cells.append(
+                (str(level), len(np.unique(t.person[at])), int(at.sum()), int(t.label[at].sum()), at)
+            )
         hidden = {c[0] for c in cells if c[1] < SMALL_CELL}
         if len(hidden) == 1 and len(cells) > 1:
             hidden.add(min((c for c in cells if c[0] not in hidden), key=lambda c: (c[1], c[0]))[0])
@@ -161,11 +168,17 @@ def by_group(t: HeldOut) -> list[dict[str, Any]]:
         if len(shy) == 1 and len(cells) > 1:
             shy.add(min((c for c in cells if c[0] not in shy), key=lambda c: (c[3], c[0]))[0])
         for level, persons, rows, events, at in cells:
-            row: dict[str, Any] = dict.fromkeys(("persons", "rows", "events", "auroc", "mean_score", "observed"))
+            row: dict[str, Any] = dict.fromkeys(
+                ("persons", "rows", "events", "auroc", "mean_score", "observed")
+            )
             row |= {"group": name, "level": level}
             if level not in hidden:
                 row |= {"persons": persons, "rows": rows, "mean_score": float(t.score[at].mean())}
                 if level not in shy:
-                    row |= {"events": events, "observed": events / rows, "auroc": auroc(t.label[at], t.score[at])}
+                    row |= {
+                        "events": events,
+                        "observed": events / rows,
+                        "auroc": auroc(t.label[at], t.score[at]),
+                    }
             table.append(row)
     return table

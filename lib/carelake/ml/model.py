@@ -8,11 +8,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from carelake.core.table import Table
 from carelake.errors import DeclarationError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+    from carelake.core.table import Table
 
 
 class Kind(StrEnum):
@@ -123,12 +124,18 @@ class RiskModel:
     def __post_init__(self) -> None:
         """Refuse a wrong declaration at import. Raises DeclarationError."""
         columns = set(self.feature_table.columns)
-        absent = [f.name for f in self.features if f.name not in columns] + [b for b in self.baseline if b not in columns]
+        absent = [f.name for f in self.features if f.name not in columns] + [
+            b for b in self.baseline if b not in columns
+        ]
         if absent:
-            raise DeclarationError(f"model {self.name}: {self.feature_table.name} has no column {', '.join(absent)}")
+            raise DeclarationError(
+                f"model {self.name}: {self.feature_table.name} has no column {', '.join(absent)}"
+            )
         needed = {"person_id", "index_date", "split", "label"} - set(self.cohort.columns)
         if needed:
-            raise DeclarationError(f"model {self.name}: {self.cohort.name} has no column {', '.join(sorted(needed))}")
+            raise DeclarationError(
+                f"model {self.name}: {self.cohort.name} has no column {', '.join(sorted(needed))}"
+            )
         wrong = [e.kind for e in self.estimator if e.kind not in {"logistic", "boosted_trees"}]
         if wrong or not self.estimator:
             raise DeclarationError(f"model {self.name}: unknown estimator {', '.join(wrong) or 'none given'}")
@@ -147,9 +154,15 @@ class RiskModel:
 
     def dataset(self, features: DataFrame, cohort: DataFrame) -> DataFrame:
         """One row per person and index date: key, split, label (double, NULL open), features, and `group_*` texts."""
-        groups = [f"coalesce(cast(({sql}) AS string), 'unknown') AS group_{name}" for name, sql in self.groups.items()]
+        groups = [
+            f"coalesce(cast(({sql}) AS string), 'unknown') AS group_{name}"
+            for name, sql in self.groups.items()
+        ]
         asked = cohort.selectExpr("person_id", "index_date", "split", "cast(label AS double) AS label")
         known = features.selectExpr(
-            "person_id", "index_date", *[f"cast(`{f.name}` AS double) AS `{f.name}`" for f in self.features], *groups
+            "person_id",
+            "index_date",
+            *[f"cast(`{f.name}` AS double) AS `{f.name}`" for f in self.features],
+            *groups,
         )
         return asked.join(known, ["person_id", "index_date"], how="inner")

@@ -20,7 +20,9 @@ TOP = 4
 _ENOUGH = 0.01  # of the margin (log-odds for a linear model): less is no reason
 
 
-def with_reasons(scored: DataFrame, pipeline: PipelineModel, reference: Mapping[str, Any], features: Sequence[Feature]) -> DataFrame:
+def with_reasons(
+    scored: DataFrame, pipeline: PipelineModel, reference: Mapping[str, Any], features: Sequence[Feature]
+) -> DataFrame:
     """person_id, index_date, score and `reasons`: up to four texts, strongest first, of what raises the score of each row.
 
     `scored` comes from `pipeline.transform`, with `score`. A feature's contribution is the margin minus the margin with that
@@ -32,7 +34,7 @@ def with_reasons(scored: DataFrame, pipeline: PipelineModel, reference: Mapping[
     at = next(i for i, s in enumerate(pipeline.stages) if isinstance(s, VectorAssembler))
     one = (
         scored.select(
-            "person_id", "index_date", "score", vector_to_array("assembled").alias("_x"), vector_to_array("margin")[0].alias("_margin")
+            "person_id", "index_date", "score", vector_to_array(F.col("assembled")).alias("_x"), vector_to_array(F.col("margin"))[0].alias("_margin")
         )
         .withColumn("_usual", F.array(*[F.lit(float(m)) for m in reference["medians"]]))
         .select("*", F.posexplode("_x").alias("_j", "_value"))
@@ -45,7 +47,7 @@ def with_reasons(scored: DataFrame, pipeline: PipelineModel, reference: Mapping[
     )
     listed = f"collect_list(struct(-_gain, _text)) FILTER (WHERE _gain > {_ENOUGH})"
     return (
-        one.withColumns({"_gain": F.col("_margin") - vector_to_array("margin")[0], "_text": texts})
+        one.withColumns({"_gain": F.col("_margin") - vector_to_array(F.col("margin"))[0], "_text": texts})
         .groupBy("person_id", "index_date")
         .agg(
             F.first("score").alias("score"),

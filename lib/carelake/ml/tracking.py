@@ -93,7 +93,9 @@ def _spark_scratch(tracking: Tracking) -> Iterator[str | None]:
 
 def _version(client: Any, version: ModelVersion, run: Run) -> Version:
     approved = version.tags.get("approved") == "true"
-    return Version(str(version.version), approved, run.info.run_id, dict(run.data.metrics), dict(run.data.params))
+    return Version(
+        str(version.version), approved, run.info.run_id, dict(run.data.metrics), dict(run.data.params)
+    )
 
 
 def _finished(client: Any, registered: str) -> Iterator[tuple[ModelVersion, Run]]:
@@ -135,24 +137,39 @@ def record(
 
     The fingerprint is written last, so that a run that was killed half way is never taken for a finished one.
     """
-    known = {name: float(value) for name, value in metrics.items() if value == value and abs(value) != float("inf")}
+    known = {
+        name: float(value) for name, value in metrics.items() if value == value and abs(value) != float("inf")
+    }
     with _session(tracking) as mlflow, _spark_scratch(tracking) as scratch:
         import mlflow.spark
 
         client = mlflow.MlflowClient()
-        with mlflow.start_run(experiment_id=_experiment(client, tracking, experiment), run_name=registered) as active:
+        with mlflow.start_run(
+            experiment_id=_experiment(client, tracking, experiment), run_name=registered
+        ) as active:
             run_id = active.info.run_id
             mlflow.log_params(dict(params))
             mlflow.log_metrics(known)
-            mlflow.set_tags({**tags, "approved": str(not failed).lower(), "gates_failed": ", ".join(failed) or "none"})
+            mlflow.set_tags(
+                {**tags, "approved": str(not failed).lower(), "gates_failed": ", ".join(failed) or "none"}
+            )
             mlflow.log_artifacts(str(files))
             mlflow.log_dict(dict(reference), _REFERENCE)
-            info = mlflow.spark.log_model(model, "model", dfs_tmpdir=scratch, pip_requirements=_requirements())
+            info = mlflow.spark.log_model(
+                model, "model", dfs_tmpdir=scratch, pip_requirements=_requirements()
+            )
             # not by log_model's registered_model_name, which prints
             if not client.search_registered_models(f"name = '{registered}'"):
                 client.create_registered_model(registered)
-            version = str(client.create_model_version(registered, info.model_uri, run_id, model_id=info.model_id).version)
-            for name, value in (("approved", str(not failed).lower()), ("gates_failed", ", ".join(failed) or "none")):
+            version = str(
+                client.create_model_version(
+                    registered, info.model_uri, run_id, model_id=info.model_id
+                ).version
+            )
+            for name, value in (
+                ("approved", str(not failed).lower()),
+                ("gates_failed", ", ".join(failed) or "none"),
+            ):
                 client.set_model_version_tag(registered, version, name, value)
             if not failed:
                 client.set_registered_model_alias(registered, CHAMPION, version)
@@ -182,7 +199,9 @@ def load(tracking: Tracking, registered: str, version: Version) -> tuple[Pipelin
         import mlflow.spark
 
         reference = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/{_REFERENCE}")
-        return mlflow.spark.load_model(f"models:/{registered}/{version.version}", dfs_tmpdir=scratch), reference
+        return mlflow.spark.load_model(
+            f"models:/{registered}/{version.version}", dfs_tmpdir=scratch
+        ), reference
 
 
 def _experiment(client: Any, tracking: Tracking, name: str) -> str:
@@ -207,7 +226,11 @@ def read_artifacts(tracking: Tracking, run_id: str, names: tuple[str, ...]) -> d
     found: dict[str, bytes] = {}
     with _session(tracking) as mlflow, tempfile.TemporaryDirectory() as scratch:
         for name in names:
-            with contextlib.suppress(Exception):  # an artifact that is not there raises another class in every store
-                path = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=scratch)
+            with contextlib.suppress(
+                Exception
+            ):  # an artifact that is not there raises another class in every store
+                path = mlflow.artifacts.download_artifacts(
+                    run_id=run_id, artifact_path=name, dst_path=scratch
+                )
                 found[name] = Path(path).read_bytes()
     return found

@@ -112,14 +112,19 @@ def train(
         candidates = _cross_validate(model, prepared)
         best = max(candidates, key=lambda c: c.auroc)
         classifier = _classifier(best.estimator, best.params, model.seed).fit(prepared)
-        pipeline = PipelineModel([*preparation.stages, classifier, _margin(), _calibrator(best, fit_on.sparkSession)])
+        pipeline = PipelineModel(
+            [*preparation.stages, classifier, _margin(), _calibrator(best, fit_on.sparkSession)]
+        )
         columns = [*names, *(f"{n}_missing" for n in missing)]
         reference = {"columns": columns, "medians": _medians(preparation, names, missing)}
         tested = _test(model, pipeline, fit_on, side(examples, "test"))
         metrics = evaluate(tested, model.seed) | {
             "cv_auroc": best.auroc, "train_rows": float(rows), "train_events": float(events),
         }  # fmt: skip
-        metrics |= {f"cv_auroc_{c.words.replace('(', '_').replace(')', '').replace(', ', '_').replace('=', '_')}": c.auroc for c in candidates}
+        metrics |= {
+            f"cv_auroc_{c.words.replace('(', '_').replace(')', '').replace(', ', '_').replace('=', '_')}": c.auroc
+            for c in candidates
+        }
         failed = tuple(g.name for g in model.gates if not g.holds(metrics))
         params = {
             "estimator": best.words, "candidates": str(len(candidates)), "folds": str(model.folds), "seed": str(model.seed),
@@ -144,7 +149,9 @@ def train(
     finally:
         fit_on.unpersist()
     gates = {g.name: g.name not in failed for g in model.gates}
-    return TrainResult(model.name, version.version, not failed, version.metrics, gates, version.run_id, trained=True)
+    return TrainResult(
+        model.name, version.version, not failed, version.metrics, gates, version.run_id, trained=True
+    )
 
 
 def predict(model: RiskModel, rows: DataFrame, *, tracking: Tracking) -> DataFrame | None:
@@ -156,7 +163,7 @@ def predict(model: RiskModel, rows: DataFrame, *, tracking: Tracking) -> DataFra
     if version is None:
         return None
     pipeline, reference = mlflow_store.load(tracking, model.registered, version)
-    scored = pipeline.transform(rows).withColumn("score", vector_to_array("calibrated")[1])
+    scored = pipeline.transform(rows).withColumn("score", vector_to_array(F.col("calibrated"))[1])
     return with_reasons(scored, pipeline, reference, model.features).select(
         "*", F.lit(model.name).alias("model"), F.lit(version.version).alias("model_version"),
         F.lit(version.approved).alias("approved"), F.lit(version.run_id).alias("run_id"),
@@ -176,7 +183,9 @@ def _preparation(names: Sequence[str], missing: Sequence[str]) -> Pipeline:
 
 def _classifier(estimator: Estimator, params: Mapping[str, float], seed: int) -> MLEstimator[Any]:
     shared: dict[str, Any] = {"featuresCol": "features", "labelCol": "label", "weightCol": "weight"}
-    given: dict[str, Any] = {k: int(v) if k in {"maxIter", "maxDepth", "minInstancesPerNode"} else v for k, v in params.items()}
+    given: dict[str, Any] = {
+        k: int(v) if k in {"maxIter", "maxDepth", "minInstancesPerNode"} else v for k, v in params.items()
+    }
     if estimator.kind == "logistic":
         return LogisticRegression(**shared, **given, standardization=False)
     return GBTClassifier(**shared, **given, seed=seed)
@@ -197,7 +206,11 @@ def _cross_validate(model: RiskModel, prepared: DataFrame) -> list[_Candidate]:
     def fit(task: tuple[int, int]) -> DataFrame:
         point, fold = task
         fitted = _classifier(*points[point], model.seed).fit(prepared.where(F.col("fold") != fold))
-        return _margin().transform(fitted.transform(prepared.where(F.col("fold") == fold))).select("label", "margin", "fold")
+        return (
+            _margin()
+            .transform(fitted.transform(prepared.where(F.col("fold") == fold)))
+            .select("label", "margin", "fold")
+        )
 
     with ThreadPool(2) as pool:
         tasks = list(itertools.product(range(len(points)), range(model.folds)))
@@ -205,9 +218,11 @@ def _cross_validate(model: RiskModel, prepared: DataFrame) -> list[_Candidate]:
     out = []
     for at, (estimator, params) in enumerate(points):
         margins = reduce(lambda a, b: a.unionByName(b), judged[at * model.folds : (at + 1) * model.folds])
-        rows = margins.select("label", vector_to_array("margin")[0], "fold").collect()
+        rows = margins.select("label", vector_to_array(F.col("margin"))[0], "fold").collect()
         label, margin, fold = (np.array([r[i] for r in rows], dtype=np.float64) for i in range(3))
-        known = [s for f in range(model.folds) if np.isfinite(s := auroc(label[fold == f], margin[fold == f]))]
+        known = [
+            s for f in range(model.folds) if np.isfinite(s := auroc(label[fold == f], margin[fold == f]))
+        ]
         out.append(_Candidate(estimator, params, float(np.mean(known)) if known else 0.0, label, margin))
     return out
 
@@ -220,19 +235,22 @@ def _margin() -> Transformer:
 def _calibrator(best: _Candidate, spark: SparkSession) -> Model:
     """Platt scaling: unweighted logistic regression of the outcome on the out-of-fold margin; never reverses the order."""
     pairs = spark.createDataFrame(
-        [(float(y), float(m)) for y, m in zip(best.label, best.margin, strict=True)], "label double, _margin double"
+        [(float(y), float(m)) for y, m in zip(best.label, best.margin, strict=True)],
+        "label double, _margin double",
     )
-    return LogisticRegression(
+    calibrator: Model = LogisticRegression(
         featuresCol="margin", labelCol="label", predictionCol="calibrated_prediction", probabilityCol="calibrated",
         rawPredictionCol="calibrated_raw", lowerBoundsOnCoefficients=DenseMatrix(1, 1, [1e-3]), maxIter=30,
     ).fit(pairs.select("label", array_to_vector(F.array("_margin")).alias("margin")).coalesce(1))  # fmt: skip
+    return calibrator
 
 
 def _medians(preparation: PipelineModel, names: Sequence[str], missing: Mapping[str, float]) -> list[float]:
     """The usual value of each column of `assembled`: the imputer's median, and whether most rows lack the feature."""
     imputer = next(s for s in preparation.stages if isinstance(s, ImputerModel))
     usual = imputer.surrogateDF.first()
-    assert usual is not None
+    if usual is None:
+        raise AssertionError("an imputer that was fitted has a row of medians")
     return [*(float(usual[n]) for n in names), *(float(share > 0.5) for share in missing.values())]
 
 
@@ -240,7 +258,12 @@ def _test(model: RiskModel, pipeline: PipelineModel, fit_on: DataFrame, test_sid
     """The test side as arrays, with the baseline's scores."""
     groups = [f"group_{name}" for name in model.groups]
     scored = pipeline.transform(test_side).select(
-        "person_id", "index_date", "label", vector_to_array("calibrated")[1].alias("score"), *model.baseline, *groups
+        "person_id",
+        "index_date",
+        "label",
+        vector_to_array(F.col("calibrated"))[1].alias("score"),
+        *model.baseline,
+        *groups,
     )
     rows = scored.orderBy("person_id", "index_date").collect()
     seen = fit_on.select("label", *model.baseline).collect()
@@ -255,7 +278,9 @@ def _test(model: RiskModel, pipeline: PipelineModel, fit_on: DataFrame, test_sid
             return (np.where(np.isnan(values), center, values) - center) / spread
 
         beta = logistic(shaped(raw), np.array([r["label"] for r in seen], dtype=np.float64))
-        baseline = shaped(np.array([[r[b] for b in model.baseline] for r in rows], dtype=np.float64)) @ beta[1:]
+        baseline = (
+            shaped(np.array([[r[b] for b in model.baseline] for r in rows], dtype=np.float64)) @ beta[1:]
+        )
     return HeldOut(
         person=np.array([r["person_id"] for r in rows], dtype=np.int64), label=label,
         score=np.array([r["score"] for r in rows], dtype=np.float64), baseline=baseline,
@@ -270,7 +295,8 @@ def _write_importances(file: Path, columns: Sequence[str], classifier: Any) -> N
     with file.open("w", newline="", encoding="utf-8") as f:
         out = csv.writer(f)
         out.writerow(["feature", "coefficient" if linear else "importance"])
-        out.writerows(sorted(zip(columns, values.tolist(), strict=True), key=lambda r: -abs(r[1])))
+        ranked = sorted(zip(columns, values.tolist(), strict=True), key=lambda r: -abs(r[1]))
+        out.writerows(ranked)
 
 
 def current_version(model: RiskModel, *, tracking: Tracking) -> str | None:

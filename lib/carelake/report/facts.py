@@ -57,10 +57,14 @@ class Facts:
     models: list[ModelFacts] = field(default_factory=list)
 
 
-def gather(lake: DeltaLake, omop: Iterable[Table], models: list[ModelFacts], *, as_of: str, synthetic: bool) -> Facts:
+def gather(
+    lake: DeltaLake, omop: Iterable[Table], models: list[ModelFacts], *, as_of: str, synthetic: bool
+) -> Facts:
     """Read what was published last."""
     snapshot = lake.read(SNAPSHOT)
-    newest = snapshot.selectExpr("max(run_id) AS run_id", "date_format(max(published_at), 'yyyy-MM-dd HH:mm') AS at").first()
+    newest = snapshot.selectExpr(
+        "max(run_id) AS run_id", "date_format(max(published_at), 'yyyy-MM-dd HH:mm') AS at"
+    ).first()
     run_id, at = (newest["run_id"], newest["at"]) if newest else ("", "")
     return Facts(
         run_id=run_id or "", published_at=at or "", as_of=as_of, synthetic=synthetic,
@@ -94,9 +98,17 @@ def _latest(ledger: DataFrame) -> Rows:
     newest = ledger.where("rows_in > rows_duplicate OR stage <> 'bronze'").groupBy("source", "kind", "stage")
     rows = newest.agg({"run_id": "max"}).withColumnRenamed("max(run_id)", "run_id")
     order = "CASE stage WHEN 'bronze' THEN 0 WHEN 'conformed' THEN 1 ELSE 2 END"
-    return _rows(ledger.join(rows, ["source", "kind", "stage", "run_id"], how="inner").selectExpr("*", f"{order} AS n").orderBy("source", "kind", "n"))
+    return _rows(
+        ledger.join(rows, ["source", "kind", "stage", "run_id"], how="inner")
+        .selectExpr("*", f"{order} AS n")
+        .orderBy("source", "kind", "n")
+    )
 
 
 def _of_latest_run(quarantine: DataFrame) -> DataFrame:
-    newest = quarantine.groupBy("source", "kind", "stage").agg({"run_id": "max"}).withColumnRenamed("max(run_id)", "run_id")
+    newest = (
+        quarantine.groupBy("source", "kind", "stage")
+        .agg({"run_id": "max"})
+        .withColumnRenamed("max(run_id)", "run_id")
+    )
     return quarantine.join(newest, ["source", "kind", "stage", "run_id"], how="inner")

@@ -54,7 +54,9 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence
     """Cells are HTML already; `numbers` are the columns set right."""
     kind = [' class="n"' if i in numbers else "" for i in range(len(head))]
     top = "".join(f"<th{k}>{_e(h)}</th>" for h, k in zip(head, kind, strict=True))
-    body = "".join("<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(r, kind, strict=True)) + "</tr>" for r in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td{k}>{c}</td>" for c, k in zip(r, kind, strict=True)) + "</tr>" for r in rows
+    )
     return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -67,7 +69,12 @@ def _head(f: Facts) -> str:
     persons = next((t["rows"] for t in f.tables if t["table"].endswith("/person")), 0)
     refused = sum(r["rows_quarantined"] for r in f.ledger)
     units = sum(r["units"] or 0 for r in f.files)
-    tiles = [("people", _n(persons)), ("records landed", _n(units)), ("quarantined", _n(refused)), ("scored", _n(f.scored))]
+    tiles = [
+        ("people", _n(persons)),
+        ("records landed", _n(units)),
+        ("quarantined", _n(refused)),
+        ("scored", _n(f.scored)),
+    ]
     notice = (
         '<p class="notice">The population is <b>synthetic</b> (Synthea); real Fitbit recordings of 2016 were attached to synthetic '
         "patients and moved in time. Nothing here holds for people.</p>"
@@ -85,7 +92,14 @@ def _landed(f: Facts) -> str:
     return _table(
         ("sender", "format", "status", "files", "MB", "records"),
         [
-            (_e(r["source"]), _e(r["format"]), _e(r["status"]), _n(r["files"]), f"{(r['bytes'] or 0) / 1e6:,.1f}", _n(r["units"]))
+            (
+                _e(r["source"]),
+                _e(r["format"]),
+                _e(r["status"]),
+                _n(r["files"]),
+                f"{(r['bytes'] or 0) / 1e6:,.1f}",
+                _n(r["units"]),
+            )
             for r in f.files
         ],
         (3, 4, 5),
@@ -94,7 +108,13 @@ def _landed(f: Facts) -> str:
 
 def _ledger(f: Facts) -> str:
     rows = [
-        (_e(r["source"]), _e(r["kind"]), _e(r["stage"]), _n(r["rows_in"]), *[_n(r[f"rows_{o}"]) for o in _OUTCOMES])
+        (
+            _e(r["source"]),
+            _e(r["kind"]),
+            _e(r["stage"]),
+            _n(r["rows_in"]),
+            *[_n(r[f"rows_{o}"]) for o in _OUTCOMES],
+        )
         for r in f.ledger
     ]
     return f"<details open><summary>{len(rows)} lines</summary>" + _table(
@@ -104,10 +124,20 @@ def _ledger(f: Facts) -> str:
 
 def _reasons(f: Facts) -> str:
     rows = [
-        (_e(r["source"]), _e(r["kind"]), _e(r["stage"]), _e(r["severity"]), _e(r["reason"]), _e(r["rule"]), _n(r["records"]))
+        (
+            _e(r["source"]),
+            _e(r["kind"]),
+            _e(r["stage"]),
+            _e(r["severity"]),
+            _e(r["reason"]),
+            _e(r["rule"]),
+            _n(r["records"]),
+        )
         for r in f.reasons
     ]
-    bills = sum(r["records"] for r in f.reasons if r["kind"] == "ExplanationOfBenefit" and r["severity"] == "excluded")
+    bills = sum(
+        r["records"] for r in f.reasons if r["kind"] == "ExplanationOfBenefit" and r["severity"] == "excluded"
+    )
     note = (
         f"<p>{_n(bills)} ExplanationOfBenefit records landed and are not mapped yet. Those of Medicare from 2014 on may bill "
         "what the claims files bill; those of other payers and earlier years are outside them, and their cost is missing "
@@ -115,15 +145,23 @@ def _reasons(f: Facts) -> str:
         if bills
         else ""
     )
-    return (_table(("sender", "kind", "stage", "outcome", "class", "rule", "records"), rows, (6,)) if rows else "<p>None.</p>") + note
+    return (
+        _table(("sender", "kind", "stage", "outcome", "class", "rule", "records"), rows, (6,))
+        if rows
+        else "<p>None.</p>"
+    ) + note
 
 
 def _harmonised(f: Facts) -> str:
     links = _table(
-        ("sender", "linked by", "records"), [(_e(r["source"]), _e(r["rule"]), _n(r["count"])) for r in f.links], (2,)
+        ("sender", "linked by", "records"),
+        [(_e(r["source"]), _e(r["rule"]), _n(r["count"])) for r in f.links],
+        (2,),
     )
     tables = _table(
-        ("table", "rows"), [(_e(r["table"].removeprefix("silver/omop/")), _n(r["rows"])) for r in f.tables], (1,)
+        ("table", "rows"),
+        [(_e(r["table"].removeprefix("silver/omop/")), _n(r["rows"])) for r in f.tables],
+        (1,),
     )
     return f'<div class="columns">{links}{tables}</div>'
 
@@ -137,15 +175,29 @@ def _coverage(f: Facts) -> str:
         )
         for r in f.coverage
     ]  # fmt: skip
-    return _table(("sender", "domain", "vocabulary", "rows", "rows mapped", "codes", "codes mapped"), rows, (3, 5))
+    return _table(
+        ("sender", "domain", "vocabulary", "rows", "rows mapped", "codes", "codes mapped"), rows, (3, 5)
+    )
 
 
 def _unmapped(f: Facts) -> str:
     rows = [
-        (_n(r["rank"]), _e(r["source"]), _e(r["vocabulary_id"]), _e(r["code"]), _e(r["source_text"]), _e(r["domain_id"]), _n(r["n_rows"]))
+        (
+            _n(r["rank"]),
+            _e(r["source"]),
+            _e(r["vocabulary_id"]),
+            _e(r["code"]),
+            _e(r["source_text"]),
+            _e(r["domain_id"]),
+            _n(r["n_rows"]),
+        )
         for r in f.unmapped
     ]
-    return _table(("rank", "sender", "vocabulary", "code", "in words", "domain", "rows"), rows, (0, 6)) if rows else "<p>None.</p>"
+    return (
+        _table(("rank", "sender", "vocabulary", "code", "in words", "domain", "rows"), rows, (0, 6))
+        if rows
+        else "<p>None.</p>"
+    )
 
 
 def _model(m: ModelFacts) -> str:

@@ -20,7 +20,13 @@ PLACE = "report/index.html"
 
 
 def write(
-    lake: DeltaLake, omop: Iterable[Table], models: Iterable[RiskModel], tracking: Tracking | None, *, as_of: str, synthetic: bool
+    lake: DeltaLake,
+    omop: Iterable[Table],
+    models: Iterable[RiskModel],
+    tracking: Tracking | None,
+    *,
+    as_of: str,
+    synthetic: bool,
 ) -> str:
     """Write `report/index.html` of the lake; returns its URI. Without `tracking` the page has no model."""
     found = [m for model in models if tracking for m in _facts(model, tracking)]
@@ -33,7 +39,9 @@ def _facts(model: RiskModel, tracking: Tracking) -> list[ModelFacts]:
     version = current(tracking, model.registered)
     if version is None:
         return []
-    files = read_artifacts(tracking, version.run_id, ("plots/roc.png", "plots/pr.png", "plots/calibration.png", "card.md"))
+    files = read_artifacts(
+        tracking, version.run_id, ("plots/roc.png", "plots/pr.png", "plots/calibration.png", "card.md")
+    )
     metrics = dict(version.metrics)
     return [
         ModelFacts(

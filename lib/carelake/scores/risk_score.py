@@ -28,7 +28,11 @@ RISK_SCORE = Table(
         Field("index_date", "date", "The day of the question", required=True),
         Field("score", "double", "Calibrated probability of the outcome, 0 to 1", required=True),
         Field("rank", "int", "1 = highest score of the model on that day; ties by person id", required=True),
-        Field("reasons", "array<string>", "What raises this score most, strongest first; names features and directions, no values"),
+        Field(
+            "reasons",
+            "array<string>",
+            "What raises this score most, strongest first; names features and directions, no values",
+        ),
         Field("scored_at", "timestamp", "When it was scored", required=True),
         Field("run_id", "string", "MLflow run of the version"),
         Field("tables", "string", "JSON: version of each table that was read"),

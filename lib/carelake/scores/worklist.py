@@ -29,7 +29,12 @@ WORKLIST = Table(
         Field("person_id", "bigint", "The person", required=True, references="person.person_id"),
         Field("index_date", "date", "The day of the question", required=True),
         Field("score", "double", "Calibrated probability of the outcome, 0 to 1", required=True),
-        Field("approved", "boolean", "Whether the model's version passed its gates; when false, do not act on this list", required=True),
+        Field(
+            "approved",
+            "boolean",
+            "Whether the model's version passed its gates; when false, do not act on this list",
+            required=True,
+        ),
         Field("model_version", "string", "Version in the MLflow registry", required=True),
         Field("reasons", "array<string>", "What raises the score most, strongest first"),
         Field("last_visit_date", "date", "Start of the last visit before the index date", phi="DATE"),
@@ -42,7 +47,7 @@ WORKLIST = Table(
 
 # first match wins; SQL over person_features
 _STEPS = (
-    ("ed_visits_1y >= 2", "Offer care coordination: repeated emergency visits"),
+    ("ed_1y >= 2", "Offer care coordination: repeated emergency visits"),
     ("inpatient_1y >= 1 AND days_since_visit <= 30", "Call within a week: follow-up after a hospital stay"),
     ("has_substance_use = 1 OR last_dast10 >= 3", "Offer contact with substance use services"),
     ("took_opioid_1y = 1 AND took_sedative_1y = 1", "Medication review: opioid together with a sedative"),

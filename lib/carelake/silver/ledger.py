@@ -34,7 +34,9 @@ def counting(members: list[Member]) -> dict[tuple[str, str], Table]:
     return {(m.sender, k): x.into for m in members for x in m.source.mappings if x.counts for k in x.kinds}
 
 
-def reject_conformed(lake: DeltaLake, log: RunLog, members: list[Member], step: Step, rejected: DataFrame) -> None:
+def reject_conformed(
+    lake: DeltaLake, log: RunLog, members: list[Member], step: Step, rejected: DataFrame
+) -> None:
     """Quarantine rows of a contract's rejected rows: `quarantined` when nothing of the record was written, else `repaired`."""
     counted = sorted(f"{s}/{k}" for (s, k), c in counting(members).items() if c is step.writes)
     is_counted = f"concat(_source, '/', _kind) IN ({', '.join(map(repr, counted)) or 'NULL'})"
@@ -98,7 +100,9 @@ def conformed_ledger(lake: DeltaLake, log: RunLog, members: list[Member]) -> Non
     if lost:
         _quarantine_lost(lake, log, bronze, version, written, lost)
         outcomes = _outcomes(lake, log.run_id, "conformed")
-    log.ledger_rows([_row(log.run_id, key, "conformed", known[key], outcomes.get(key, {})) for key in sorted(known)])
+    log.ledger_rows(
+        [_row(log.run_id, key, "conformed", known[key], outcomes.get(key, {})) for key in sorted(known)]
+    )
 
 
 def _missing(known: dict[str, int], outcome: dict[str, int]) -> int:
@@ -107,7 +111,12 @@ def _missing(known: dict[str, int], outcome: dict[str, int]) -> int:
 
 
 def _quarantine_lost(
-    lake: DeltaLake, log: RunLog, bronze: DataFrame, version: DataFrame, written: DataFrame, lost: set[tuple[str, str]]
+    lake: DeltaLake,
+    log: RunLog,
+    bronze: DataFrame,
+    version: DataFrame,
+    written: DataFrame,
+    lost: set[tuple[str, str]],
 ) -> None:
     """A record of which a mapping made no row and gave no reason is kept in quarantine, never lost."""
     place = ["source", "file", "byte_offset"]
@@ -159,7 +168,11 @@ def omop_ledger(lake: DeltaLake, log: RunLog, members: list[Member], person: Tab
             rule = "no_year_of_birth" if contract.name == "silver/conformed/patient" else "pending:person"
             reason = "R_SCHEMA" if rule == "no_year_of_birth" else "R_REF"
             unknown = rows.join(known_people, ["_source", "source_person_id"], how="left_anti")
-            waiting.append(unknown.select(*_PLACE).distinct().selectExpr("*", f"'{reason}' AS reason", f"'{rule}' AS rule"))
+            waiting.append(
+                unknown.select(*_PLACE)
+                .distinct()
+                .selectExpr("*", f"'{reason}' AS reason", f"'{rule}' AS rule")
+            )
     keys = _values(lake, sorted(mapped), "_source string, _kind string")
     counted = _union(records).join(F.broadcast(keys), ["_source", "_kind"], how="left_semi").distinct()
     late = _union(waiting).join(F.broadcast(keys), ["_source", "_kind"], how="left_semi")
@@ -181,7 +194,9 @@ def omop_ledger(lake: DeltaLake, log: RunLog, members: list[Member], person: Tab
     outcomes = _outcomes(lake, log.run_id, "omop")
     for key, counts in known.items():
         counts["written"] = counts["in"] - sum(outcomes.get(key, {}).values())
-    log.ledger_rows([_row(log.run_id, key, "omop", known[key], outcomes.get(key, {})) for key in sorted(known)])
+    log.ledger_rows(
+        [_row(log.run_id, key, "omop", known[key], outcomes.get(key, {})) for key in sorted(known)]
+    )
 
 
 def _release(lake: DeltaLake, log: RunLog) -> None:
@@ -221,7 +236,9 @@ def _counts(*parts: DataFrame) -> dict[tuple[str, str], dict[str, int]]:
     return out
 
 
-def _row(run_id: str, key: tuple[str, str], stage: str, known: dict[str, int], outcome: dict[str, int]) -> dict[str, Any]:
+def _row(
+    run_id: str, key: tuple[str, str], stage: str, known: dict[str, int], outcome: dict[str, int]
+) -> dict[str, Any]:
     return {
         "run_id": run_id, "source": key[0], "kind": key[1], "stage": stage, "rows_in": known.get("in", 0),
         "rows_written": known.get("written", 0), "rows_duplicate": known.get("duplicate", 0),

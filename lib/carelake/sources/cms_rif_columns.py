@@ -45,6 +45,7 @@ def day(column: str) -> str:
 
 
 def money(column: str) -> str:
+    """SQL of an amount in US dollars; NULL when it is none."""
     return f"try_cast({column} AS decimal(18,2))"
 
 
@@ -79,6 +80,7 @@ def problems(
 
 
 def read(lines: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """Bronze rows with these columns of their line; a blank value is NULL."""
     return fields(lines, columns, sep="|", quoted=False)
 
 
@@ -142,4 +144,5 @@ def icd(code: str, version: str) -> str:
 
 
 def numbered(prefix: str, count: int) -> list[str]:
+    """Names of columns that repeat: prefix1, prefix2 ..."""
     return [f"{prefix}{n}" for n in range(1, count + 1)]

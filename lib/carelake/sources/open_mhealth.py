@@ -63,7 +63,7 @@ def units(stream: BinaryIO, name: str) -> Iterator[Unit]:
     if start.startswith(b"["):
         found = _elements(head, len(head) - len(start) + 1, stream)
     elif start[:1] in b'{"-0123456789tfn':
-        found = ((n.byte_offset, n.raw, n.ended) for n in lines(_Replay(head, stream)))  # type: ignore[arg-type]
+        found = ((n.byte_offset, n.raw, n.ended) for n in lines(_Replay(head, stream)))
     else:
         raise FileProblem("F_WRONG_FORMAT", "not_json")
     try:

@@ -38,7 +38,11 @@ _EHR_TYPES = (v.TYPE_EHR, v.TYPE_EHR_ENCOUNTER)  # every other type of a visit d
 NEVER = 1096.0  # days since something that is not within the three years
 
 UTILISATION = (
-    *(Feature(f"{n}_{y}", f"{w} in the last {t}", _COUNT) for n, _, w in _CARE for y, t in (("1y", "year"), ("3y", "three years"))),
+    *(
+        Feature(f"{n}_{y}", f"{w} in the last {t}", _COUNT)
+        for n, _, w in _CARE
+        for y, t in (("1y", "year"), ("3y", "three years"))
+    ),
     Feature("inpatient_days_1y", "days in hospital in the last year", _COUNT, "d"),
     Feature("inpatient_days_3y", "days in hospital in the last three years", _COUNT, "d"),
     Feature("post_acute_3y", "spells of nursing, hospice or home care in the last three years", _COUNT),
@@ -123,14 +127,20 @@ def person_features(
     asked = cohort.select("person_id", "index_date")
     problems = within_periods(
         conditions.selectExpr(
-            "person_id", "condition_concept_id AS concept_id", "condition_start_date AS date", "condition_end_date AS until"
+            "person_id",
+            "condition_concept_id AS concept_id",
+            "condition_start_date AS date",
+            "condition_end_date AS until",
         ),
         "date",
         periods,
     )
     findings = within_periods(
         observations.selectExpr(
-            "person_id", "observation_concept_id AS concept_id", "observation_date AS date", "observation_date AS until"
+            "person_id",
+            "observation_concept_id AS concept_id",
+            "observation_date AS date",
+            "observation_date AS until",
         ),
         "date",
         periods,
@@ -209,7 +219,9 @@ def _utilisation(asked: DataFrame, visits: DataFrame) -> DataFrame:
         *days,
         F.expr(f"count_if(care = 'post_acute' AND {three})").alias("post_acute_3y"),
         F.expr("datediff(any_value(index_date), max(date))").alias("days_since_visit"),
-        F.expr("datediff(any_value(index_date), max(date) FILTER (WHERE care = 'emergency'))").alias("days_since_ed"),
+        F.expr("datediff(any_value(index_date), max(date) FILTER (WHERE care = 'emergency'))").alias(
+            "days_since_ed"
+        ),
     )
 
 
@@ -257,33 +269,48 @@ def _problem_counts(asked: DataFrame, problems: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-def _members(sets: tuple[ValueSet, ...], domains: str, concepts: DataFrame, ancestors: DataFrame) -> DataFrame:
+def _members(
+    sets: tuple[ValueSet, ...], domains: str, concepts: DataFrame, ancestors: DataFrame
+) -> DataFrame:
     """concept_id and `sets`, the names of the value sets to which the concept belongs."""
     anchored = [f"WHEN '{a}' THEN '{s.name}'" for s in sets for a in s.anchors]
     named = ", ".join(
-        f"CASE WHEN lower(concept_name) RLIKE r'{s.names}' AND NOT lower(concept_name) RLIKE r'{s.but_not}' THEN '{s.name}' END" for s in sets
+        f"CASE WHEN lower(concept_name) RLIKE r'{s.names}' AND NOT lower(concept_name) RLIKE r'{s.but_not}' THEN '{s.name}' END"
+        for s in sets
     )
-    by_name = concepts.where(f"domain_id IN ({domains})").selectExpr("concept_id", f"explode(array_compact(array({named}))) AS name")
+    by_name = concepts.where(f"domain_id IN ({domains})").selectExpr(
+        "concept_id", f"explode(array_compact(array({named}))) AS name"
+    )
     if not anchored:
         found = by_name
     else:
         # the regular expressions that exclude hold for descendants too
-        veto = " OR ".join(f"(name = '{s.name}' AND lower(concept_name) RLIKE r'{s.but_not}')" for s in sets if s.anchors)
-        anchors = concepts.where("vocabulary_id = 'SNOMED'").selectExpr(
-            "concept_id AS ancestor_concept_id", f"CASE concept_code {' '.join(anchored)} END AS name"
-        ).where("name IS NOT NULL")
+        veto = " OR ".join(
+            f"(name = '{s.name}' AND lower(concept_name) RLIKE r'{s.but_not}')" for s in sets if s.anchors
+        )
+        anchors = (
+            concepts.where("vocabulary_id = 'SNOMED'")
+            .selectExpr(
+                "concept_id AS ancestor_concept_id", f"CASE concept_code {' '.join(anchored)} END AS name"
+            )
+            .where("name IS NOT NULL")
+        )
         below = ancestors.join(F.broadcast(anchors), "ancestor_concept_id", how="inner").selectExpr(
             "descendant_concept_id AS concept_id", "name"
         )
         found = by_name.unionByName(
-            below.join(concepts.select("concept_id", "concept_name"), "concept_id", how="inner").where(f"NOT ({veto})").select("concept_id", "name")
+            below.join(concepts.select("concept_id", "concept_name"), "concept_id", how="inner")
+            .where(f"NOT ({veto})")
+            .select("concept_id", "name")
         )
     return found.groupBy("concept_id").agg(F.collect_set("name").alias("sets"))
 
 
 def _flags(asked: DataFrame, problems: DataFrame, concepts: DataFrame, ancestors: DataFrame) -> DataFrame:
     members = _members(CONDITIONS, "'Condition', 'Observation'", concepts, ancestors)
-    known = problems.select("person_id", "concept_id", "date").join(F.broadcast(members), "concept_id", how="inner")
+    known = problems.select("person_id", "concept_id", "date").join(
+        F.broadcast(members), "concept_id", how="inner"
+    )
     acute = {"injury", "infection_severe"}
     three = "date >= add_months(index_date, -36)"
     return _before(asked, known).groupBy("person_id", "index_date").agg(*[
@@ -294,7 +321,12 @@ def _flags(asked: DataFrame, problems: DataFrame, concepts: DataFrame, ancestors
 
 def _drugs(asked: DataFrame, drugs: DataFrame, concepts: DataFrame, ancestors: DataFrame) -> DataFrame:
     members = _members(DRUGS, "'Drug'", concepts, ancestors)
-    exposures = drugs.selectExpr("person_id", "drug_concept_id AS concept_id", "drug_exposure_start_date AS date", "drug_source_value AS code")
+    exposures = drugs.selectExpr(
+        "person_id",
+        "drug_concept_id AS concept_id",
+        "drug_exposure_start_date AS date",
+        "drug_source_value AS code",
+    )
     known = exposures.join(F.broadcast(members), "concept_id", how="left")
     return _before(asked, known, 12).groupBy("person_id", "index_date").agg(
         F.expr("count(DISTINCT CASE WHEN concept_id <> 0 THEN cast(concept_id AS string) ELSE code END)").alias("drugs_1y"),
@@ -304,30 +336,44 @@ def _drugs(asked: DataFrame, drugs: DataFrame, concepts: DataFrame, ancestors: D
 
 def _ingredients(asked: DataFrame, eras: DataFrame) -> DataFrame:
     """An era that began earlier and reaches into the year counts: gaps over 30 days split eras, so it was taken in it."""
-    known = eras.selectExpr("person_id", "drug_concept_id", "drug_era_start_date AS date", "drug_era_end_date AS until")
+    known = eras.selectExpr(
+        "person_id", "drug_concept_id", "drug_era_start_date AS date", "drug_era_end_date AS until"
+    )
     return _before(asked, known).where("until >= add_months(index_date, -12)").groupBy("person_id", "index_date").agg(
         F.count_distinct("drug_concept_id").alias("ingredients_1y")
     )  # fmt: skip
 
 
-def _numbers(asked: DataFrame, measurements: DataFrame, observations: DataFrame, concepts: DataFrame) -> DataFrame:
+def _numbers(
+    asked: DataFrame, measurements: DataFrame, observations: DataFrame, concepts: DataFrame
+) -> DataFrame:
     """Last value of each test in three years, in its canonical unit; a non-standard code counts by its source concept."""
     shared = "person_id, {d}_date AS date, {d}_datetime AS at, {d}_id AS id, value_as_number, unit_concept_id, unit_source_value"
     results = measurements.selectExpr(
-        *shared.format(d="measurement").split(", "), "coalesce(nullif(measurement_concept_id, 0), measurement_source_concept_id) AS concept_id"
+        *shared.format(d="measurement").split(", "),
+        "coalesce(nullif(measurement_concept_id, 0), measurement_source_concept_id) AS concept_id",
     ).unionByName(
         observations.selectExpr(
-            *shared.format(d="observation").split(", "), "coalesce(nullif(observation_concept_id, 0), observation_source_concept_id) AS concept_id"
+            *shared.format(d="observation").split(", "),
+            "coalesce(nullif(observation_concept_id, 0), observation_source_concept_id) AS concept_id",
         )
     )
-    units = concepts.where("vocabulary_id = 'UCUM'").selectExpr("concept_id AS unit_concept_id", "concept_code AS ucum")
+    units = concepts.where("vocabulary_id = 'UCUM'").selectExpr(
+        "concept_id AS unit_concept_id", "concept_code AS ucum"
+    )
     test = " ".join(f"WHEN '{code}' THEN '{m.name}'" for m in NUMERICS for code in m.loinc)
-    tests = concepts.where("vocabulary_id = 'LOINC'").selectExpr("concept_id", f"CASE concept_code {test} END AS test").where("test IS NOT NULL")
+    tests = (
+        concepts.where("vocabulary_id = 'LOINC'")
+        .selectExpr("concept_id", f"CASE concept_code {test} END AS test")
+        .where("test IS NOT NULL")
+    )
     canonical, plausible = [], []
     for m in NUMERICS:
         for unit, factor in {m.unit: 1.0, **dict(m.factors)}.items():
             offset = dict(m.offsets).get(unit, 0.0)
-            canonical.append(f"WHEN test = '{m.name}' AND unit = '{unit}' THEN value_as_number * {factor!r}D + {offset!r}D")
+            canonical.append(
+                f"WHEN test = '{m.name}' AND unit = '{unit}' THEN value_as_number * {factor!r}D + {offset!r}D"
+            )
         plausible.append(f"(test = '{m.name}' AND value BETWEEN {m.low} AND {m.high})")
     known = (
         results.join(F.broadcast(tests), "concept_id", how="inner")

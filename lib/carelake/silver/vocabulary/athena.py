@@ -43,7 +43,7 @@ def bundled(file: str) -> DataFrame:
 
     It travels in the driver's own memory: on a cluster the executors do not see the path of the driver's package.
     """
-    from pyarrow import csv  # type: ignore[import-untyped]
+    from pyarrow import csv
     from pyspark.sql import SparkSession
 
     data = (files("carelake.silver.vocabulary") / "open" / file).read_bytes()
