@@ -1,9 +1,10 @@
 """The mark of a risk model: scikit-learn on the same features and the same split, beside ours.
 
-    PYTHONPATH=lib python bench/model_mark.py FEATURES.parquet COHORT.parquet
+    PYTHONPATH=lib python -m bench.model_mark LAKE
 
-Prints AUROC on the test side with 95 % intervals by person: scikit-learn's logistic regression and histogram-boosted
-trees, ours (trained into a temporary MLflow), and age with sex alone.
+Reads a lake's gold features and cohort and prints AUROC on the test side with 95 % intervals by person: scikit-learn's
+logistic regression and histogram-boosted trees, ours (trained anew, into a temporary MLflow; the lake is not written),
+and age with sex alone.
 """
 
 from __future__ import annotations
@@ -12,19 +13,23 @@ import sys
 import tempfile
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyspark.sql import SparkSession
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from carelake.core.lake import DeltaLake
+from carelake.core.session import start
 from carelake.ml.evaluate import auroc, bootstrap
 from carelake.ml.train import Tracking, train
 from carelake.models.acute_care_1y import ACUTE_CARE_1Y
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def sides(examples: Any, names: list[str]) -> dict[str, tuple[Any, Any, Any]]:
@@ -41,10 +46,10 @@ def sides(examples: Any, names: list[str]) -> dict[str, tuple[Any, Any, Any]]:
     return out
 
 
-def mark(spark: SparkSession, features: str, cohort: str) -> list[tuple[str, float, float, float]]:
+def mark(spark: SparkSession, root: str) -> list[tuple[str, float, float, float]]:
     """Name, AUROC, lower and upper bound of each contender."""
-    model = ACUTE_CARE_1Y
-    examples = model.dataset(spark.read.parquet(features), spark.read.parquet(cohort)).cache()
+    model, lake = ACUTE_CARE_1Y, DeltaLake(spark, root)
+    examples = model.dataset(lake.read(model.feature_table), lake.read(model.cohort)).cache()
     names = [f.name for f in model.features]
     data = sides(examples, names)
     person, x_test, y_test = data["test"]
@@ -86,21 +91,18 @@ def mark(spark: SparkSession, features: str, cohort: str) -> list[tuple[str, flo
 
 def main(argv: list[str]) -> int:
     """Print the table."""
-    if len(argv) != 2:
+    if len(argv) != 1 or not Path(argv[0]).is_dir():
         sys.stderr.write((__doc__ or "") + "\n")
         return 2
-    spark = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "2")
-        .getOrCreate()
-    )
-    try:
-        sys.stdout.write("| contender | AUROC | 95 % interval by person |\n|---|---|---|\n")
-        for name, value, low, high in mark(spark, *argv):
-            sys.stdout.write(f"| {name} | {value:.3f} | {low:.3f} to {high:.3f} |\n")
-    finally:
-        spark.stop()
+    with tempfile.TemporaryDirectory() as scratch:
+        spark = start("model mark", scratch)
+        try:
+            found = mark(spark, str(Path(argv[0]).absolute()))
+        finally:
+            spark.stop()
+    sys.stdout.write("| contender | AUROC | 95 % interval by person |\n|---|---|---|\n")
+    for name, value, low, high in found:
+        sys.stdout.write(f"| {name} | {value:.3f} | {low:.3f} to {high:.3f} |\n")
     return 0
 
 

@@ -131,7 +131,7 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
             traceback.print_exc()  # may hold values: for developers on synthetic data
         code = 1
     if options is not None and options.json:
-        note["peak_rss"] = _peak_rss(note.pop("jvm", None))
+        note |= _used(note.pop("jvm", None))
         with contextlib.suppress(OSError):
             Path(options.json).write_text(json.dumps(note, indent=1, default=str), encoding="utf-8")
     return code
@@ -243,11 +243,18 @@ def _session(job: str, lake: str) -> Iterator[Any]:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _peak_rss(jvm: int | None) -> int:
-    """Peak resident memory of the driver's Python and JVM, in bytes."""
-    total = 0
+def _used(jvm: int | None) -> dict[str, float]:
+    """Peak resident memory in bytes and processor seconds of the driver's Python and JVM, as the system counts them."""
+    peak, seconds = 0, 0.0
     for pid in (os.getpid(), jvm):
-        with contextlib.suppress(OSError, StopIteration, TypeError):
+        with contextlib.suppress(OSError, StopIteration, IndexError):
             text = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
-            total += int(next(x for x in text.splitlines() if x.startswith("VmHWM")).split()[1]) * 1024
-    return total
+            peak += int(next(x for x in text.splitlines() if x.startswith("VmHWM")).split()[1]) * 1024
+            ticks = (
+                Path(f"/proc/{pid}/stat")
+                .read_text(encoding="ascii", errors="replace")
+                .rsplit(")", 1)[1]
+                .split()
+            )
+            seconds += (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+    return {"peak_rss": peak, "cpu_seconds": round(seconds, 1)}

@@ -8,7 +8,7 @@ import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from carelake.core.jvm import jvm
@@ -53,12 +53,12 @@ def new_run_id() -> str:
     """A run id that sorts by time: UTC to the microsecond and the process's number."""
     import os
 
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
+    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
 
 
 def now() -> datetime:
     """The clock, for started_at, ended_at, scored_at and ingest time alone."""
-    return datetime.now(UTC)
+    return datetime.now(timezone.utc)
 
 
 def _sources(module_name: str, seen: dict[str, str]) -> None:

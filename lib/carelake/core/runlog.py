@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from carelake import __version__
@@ -54,7 +54,7 @@ class RunLog:
         self._write_runs([*runs, self._row("running", None)])
 
     def _row(self, status: str, as_of: date | None) -> dict[str, Any]:
-        ended = None if status == "running" else datetime.now(UTC)
+        ended = None if status == "running" else datetime.now(timezone.utc)
         return {
             "run_id": self.run_id, "job": self.job, "started_at": self.started_at, "ended_at": ended, "status": status,
             "version": __version__, "as_of": as_of,
@@ -113,7 +113,7 @@ class RunLog:
 
     def publish(self, tables: dict[str, Published]) -> None:
         """Publish these versions in one commit."""
-        now = datetime.now(UTC)
+        now = datetime.now(timezone.utc)
         rows = [
             {
                 "run_id": self.run_id, "table_name": name, "version": p.version, "published_at": now,

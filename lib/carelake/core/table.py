@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 from carelake.errors import DeclarationError
@@ -19,7 +19,7 @@ _NAME = re.compile(r"^_?[a-z][a-z0-9_]*$")
 _TABLE = re.compile(r"^(?:bronze|silver|gold|ops)(?:/[a-z][a-z0-9_]*)+$")
 
 
-class OnFail(StrEnum):
+class OnFail(str, Enum):
     """What a failed check does to its row, or to the run."""
 
     WARN = "warn"

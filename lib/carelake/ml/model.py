@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from carelake.core.table import Table
 
 
-class Kind(StrEnum):
+class Kind(str, Enum):
     """How a feature's deviation from the usual is put into words."""
 
     COUNT = "count"

@@ -1,0 +1,158 @@
+"""python -m bench [--patients 100] [--seed 1] [--runs 3] [--keep]: measure, and print a Markdown table.
+
+Every figure is a process of its own, started cold; one run measures floors and product one after the other, so that
+both see the same machine; the next run takes them in the other order where that is possible. Medians are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from bench.machine import describe
+from bench.population import need_disk, population, sources
+from bench.process import ROOT, Measured, MeasureError, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Bars of docs/architecture.md.
+BRONZE, SILVER, NOTHING_NEW, SAMPLE = 2.0, 2.5, 30.0, 240.0
+
+
+def one_run(given: dict[str, Path], scratch: Path, swap: bool) -> dict[str, Measured]:
+    """Each figure once, on a new lake."""
+    lake, out = scratch / "lake", {}
+    files = [f"{name}={path}" for name, path in given.items()]
+    landing = [x for f in files for x in ("--source", f)]
+
+    def floor(what: str, *rest: str) -> Callable[[], None]:
+        def work() -> None:
+            folder = scratch / f"floor-{what}"
+            out[f"floor {what}"] = run(
+                [sys.executable, "-m", "bench.floors", what, str(folder), *rest], scratch / "log"
+            )
+            shutil.rmtree(folder, ignore_errors=True)
+
+        return work
+
+    def job(name: str, *command: str) -> Callable[[], None]:
+        def work() -> None:
+            out[name] = run(
+                [sys.executable, "-m", "carelake", *command, "--lake", str(lake)], scratch / "log"
+            )
+            print(f"  {name}: {out[name].seconds:.1f} s", file=sys.stderr, flush=True)
+
+        return work
+
+    first = [floor("start"), floor("bronze", *files), job("to_bronze", "to_bronze", *landing)]
+    for work in reversed(first) if swap else first:
+        work()
+    job("to_silver", "to_silver")()
+    floor("silver", str(lake))()
+    job("gold", "pipeline", *landing, "--until", "gold")()
+    job("nothing new", "pipeline", *landing, "--until", "gold")()
+    out["lake bytes"] = Measured(0.0, _size(lake))
+    shutil.rmtree(lake)
+    return out
+
+
+def sample(scratch: Path) -> Measured:
+    """The bundled sample, from files to report, in a new lake, as the README starts it."""
+    lake = scratch / "sample-lake"
+    done = run([str(ROOT / "spark-submit.sh"), "pipeline", "--lake", str(lake)], scratch / "log")
+    shutil.rmtree(lake)
+    return done
+
+
+def _size(folder: Path) -> int:
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+
+
+def table(figures: list[dict[str, Measured]]) -> list[str]:
+    """Markdown rows. Ratios are of the seconds beyond starting a session, which floor and product share."""
+
+    def seconds(name: str) -> float:
+        return median(f[name].seconds for f in figures)
+
+    def memory(name: str) -> str:
+        return f"{max(f[name].peak_rss for f in figures) / 2**30:.1f}"
+
+    begin = seconds("floor start")
+    lines = [
+        "| what | floor s | ours s | ratio | ratio with start | bar | met | peak RSS floor / ours, GiB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for what, floor, ours, bar in (
+        ("bronze", "floor bronze", "to_bronze", BRONZE), ("bronze → silver", "floor silver", "to_silver", SILVER),
+    ):  # fmt: skip
+        # The ratio is taken within each run, for both see the same machine there.
+        net = median(
+            (f[ours].seconds - f["floor start"].seconds)
+            / max(f[floor].seconds - f["floor start"].seconds, 0.1)
+            for f in figures
+        )
+        gross = median(f[ours].seconds / f[floor].seconds for f in figures)
+        lines.append(
+            f"| {what} | {seconds(floor):.1f} | {seconds(ours):.1f} | {net:.2f} | {gross:.2f} | ≤ {bar} | "
+            f"{'yes' if net <= bar else '**no**'} | {memory(floor)} / {memory(ours)} |"
+        )
+    for what, name, limit in (
+        ("nothing new, `--until gold`", "nothing new", NOTHING_NEW), ("the bundled sample, cold", "sample", SAMPLE),
+    ):  # fmt: skip
+        met = "yes" if seconds(name) <= limit else "**no**"
+        lines.append(
+            f"| {what} | - | {seconds(name):.1f} | - | - | ≤ {limit:.0f} s | {met} | - / {memory(name)} |"
+        )
+    lines.append(f"| session start alone | {begin:.1f} | - | - | - | - | - | {memory('floor start')} / - |")
+    lines.append(
+        f"| landed again and gold | - | {seconds('gold'):.1f} | - | - | - | - | - / {memory('gold')} |"
+    )
+    return lines
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print."""
+    p = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    p.add_argument("--patients", type=int, default=100, metavar="N", help="living patients (default 100)")
+    p.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the population")
+    p.add_argument("--runs", type=int, default=3, metavar="N", help="interleaved runs (default 3)")
+    p.add_argument("--keep", action="store_true", help="keep the population in .venv/cache")
+    options = p.parse_args(argv)
+    folder: Path | None = None
+    try:
+        need_disk(options.patients)
+        folder = population(options.patients, options.seed)
+        given = sources(folder)
+        begun = describe()
+        figures = []
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix="bench-") as scratch:
+            for i in range(options.runs):
+                print(f"run {i + 1} of {options.runs}", file=sys.stderr, flush=True)
+                figures.append(
+                    one_run(given, Path(scratch), swap=bool(i % 2)) | {"sample": sample(Path(scratch))}
+                )
+        size = sum(_size(f) for f in given.values())
+        people = sum(1 for _ in (folder / "fhir" / "Patient.ndjson").open("rb"))
+    except MeasureError as e:
+        print(f"bench: {e}", file=sys.stderr)
+        return 1
+    finally:
+        if folder is not None and not options.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(f"{begun}\n\nAfter: {describe(short=True)}\n")
+    print(
+        f"Input: {people} people ({options.patients} asked for, seed {options.seed}), FHIR and RIF, {size / 1e6:.0f} MB; "
+        f"lake {figures[-1]['lake bytes'].peak_rss / 1e6:.0f} MB; medians of {len(figures)} run(s).\n"
+    )
+    print("\n".join(table(figures)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,49 @@
+"""The population that is measured: made by Synthea once, kept under .venv/cache until the benchmark deletes it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from bench.process import ROOT, MeasureError, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CACHE = ROOT / ".venv" / "cache"
+BYTES_A_PATIENT = 8 << 20  # about 4 MB of FHIR, CSV and RIF, and as much again for the lakes
+BYTES_AT_LEAST = 2 << 30
+SENDERS = {"fhir": "fhir", "cms_rif": "bfd"}  # sender → Synthea's folder
+
+
+def need_disk(patients: int) -> None:
+    """Raises MeasureError when the disk of the cache has too little room."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    need, free = patients * BYTES_A_PATIENT + BYTES_AT_LEAST, shutil.disk_usage(CACHE).free
+    if free < need:
+        raise MeasureError(
+            f"{patients} patients need about {need >> 30} GiB below {CACHE}, and {free >> 30} GiB are free: "
+            "make room or give fewer --patients"
+        )
+
+
+def population(patients: int, seed: int) -> Path:
+    """The folder of the population, made when it is not there."""
+    folder = CACHE / (f"population-{patients}" + (f"-seed-{seed}" if seed != 1 else ""))
+    if (folder / ".complete").exists():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    run(
+        [sys.executable, "-m", "carelake", "generate", "--out", str(folder), "--patients", str(patients), "--seed", str(seed)],
+        folder / "generate.log",
+    )  # fmt: skip
+    shutil.rmtree(folder / "csv", ignore_errors=True)  # no sender of that format
+    (folder / ".complete").touch()
+    return folder
+
+
+def sources(folder: Path) -> dict[str, Path]:
+    """Sender → folder of its files."""
+    return {name: folder / sub for name, sub in SENDERS.items() if (folder / sub).is_dir()}
