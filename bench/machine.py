@@ -32,7 +32,7 @@ def describe(*, short: bool = False) -> str:
     )
     return (
         f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, commit {commit}{changed}. {os.cpu_count()} cores, {memory:.0f} GiB, "
-        f"{platform.machine()}, niceness {os.nice(0)}; Python {platform.python_version()}, {java[0]}, "
+        f"{platform.machine()}; Python {platform.python_version()}, {java[0]}, "
         f"PySpark {version('pyspark')}, Delta {version('delta-spark')}. Before: {load} (a load above zero is other work "
         "on the same machine)."
     )

@@ -1,4 +1,4 @@
-"""One measured process: wall time and peak memory of it and all that it starts."""
+"""One measured process: wall time, processor time and peak memory of it and all that it starts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PAGE, _TICKS = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 
 
 class MeasureError(Exception):
@@ -19,9 +19,10 @@ class MeasureError(Exception):
 
 @dataclass(frozen=True)
 class Measured:
-    """Wall seconds, and the largest sum of resident bytes of the process and its children."""
+    """Wall seconds, processor seconds, and the largest sum of resident bytes of the process and its children."""
 
     seconds: float
+    cpu: float
     peak_rss: int
 
 
@@ -36,7 +37,8 @@ def run(command: list[str], log: Path) -> Measured:
             command, stdout=out, stderr=subprocess.STDOUT, env=env, cwd=ROOT, start_new_session=True
         )
         ended, peak = threading.Event(), [0]
-        watcher = threading.Thread(target=_watch, args=(process.pid, ended, peak), daemon=True)
+        ticks: dict[str, int] = {}
+        watcher = threading.Thread(target=_watch, args=(process.pid, ended, peak, ticks), daemon=True)
         watcher.start()
         code = process.wait()
         seconds = time.monotonic() - started
@@ -45,11 +47,14 @@ def run(command: list[str], log: Path) -> Measured:
     if code != 0:
         tail = log.read_text(errors="replace")[-1500:]
         raise MeasureError(f"{' '.join(command)} gave {code}:\n{tail}")
-    return Measured(seconds, peak[0])
+    return Measured(seconds, sum(ticks.values()) / _TICKS, peak[0])
 
 
-def _watch(session: int, ended: threading.Event, peak: list[int]) -> None:
-    """Four times a second, the resident memory of all processes of a session (JVM and Python workers among them)."""
+def _watch(session: int, ended: threading.Event, peak: list[int], ticks: dict[str, int]) -> None:
+    """Four times a second, memory and processor time of all processes of a session (JVM and Python workers among them).
+
+    The JVM is no child that the process waits for, so the system's own account of children leaves it out.
+    """
     while not ended.wait(0.25):
         total = 0
         for entry in os.scandir("/proc"):
@@ -61,4 +66,5 @@ def _watch(session: int, ended: threading.Event, peak: list[int]) -> None:
                 continue  # it ended meanwhile
             if int(fields[3]) == session:
                 total += int(fields[21]) * _PAGE
+                ticks[entry.name] = int(fields[11]) + int(fields[12])
         peak[0] = max(peak[0], total)

@@ -158,8 +158,8 @@ def _fill(note: dict[str, Any], run: Run, status: str) -> None:
         "as_of": as_of,
         "steps": [
             {
-                "stage": r.table.split("/")[0], "table": r.table, "rows_in": None, "rows_written": r.rows,
-                "rows_quarantined": r.rejected, "rows_excluded": None, "seconds": round(r.seconds, 3),
+                "stage": r.table.split("/")[0], "table": r.table, "rows_in": r.rows + r.rejected, "rows_written": r.rows,
+                "rows_quarantined": r.rejected - r.excluded, "rows_excluded": r.excluded, "seconds": round(r.seconds, 3),
                 "version": r.version, "skipped": r.skipped,
             }
             for r in run.results

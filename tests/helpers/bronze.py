@@ -61,4 +61,4 @@ def folder(path: Path) -> dict[str, bytes]:
 def mapped(source: Source, name: str, records: DataFrame) -> DataFrame:
     """The mapping of that name, given the records of its kinds."""
     (mapping,) = [m for m in source.mappings if m.name == name]
-    return mapping.transform(records.where(records.kind.isin(list(mapping.kinds))))
+    return mapping.transform(records.where(records.kind.isin([*mapping.kinds, *mapping.beside])))

@@ -50,6 +50,7 @@ class Mapping:
     into: Table
     transform: Callable[[DataFrame], DataFrame]
     counts: bool  # the ledger counts a record by the mapping of its kind that counts
+    beside: tuple[str, ...] = ()  # kinds that it reads to resolve references, and makes no row of
 
     @property
     def name(self) -> str:
@@ -86,7 +87,7 @@ class Source:
         return any(fnmatch.fnmatch(bare, p) for p in self.not_records)
 
     def mapping(
-        self, *, kind: str | tuple[str, ...], into: Table, counts: bool = True
+        self, *, kind: str | tuple[str, ...], into: Table, counts: bool = True, beside: tuple[str, ...] = ()
     ) -> Callable[[Callable[[DataFrame], DataFrame]], Callable[[DataFrame], DataFrame]]:
         """Declare that the decorated function maps bronze rows of `kind` into the contract `into`.
 
@@ -94,19 +95,20 @@ class Source:
         `extract_date` (date), `sender` (struct of the sender's configuration: name, time_zone, shift_days,
         type_concept_id) and `_at` (lineage). It must pass `_at` on, may add `_part` (int, from 0), `_problems`
         (array of "R_CLASS:rule", NULL entries allowed) and `_excluded` (rule under which the record is left out).
+        Records of the kinds `beside` come with them, only to be referred to.
         Raises DeclarationError when a kind is unknown or counted twice.
         """
         kinds = (kind,) if isinstance(kind, str) else kind
 
         def declare(function: Callable[[DataFrame], DataFrame]) -> Callable[[DataFrame], DataFrame]:
-            for k in kinds:
+            for k in (*kinds, *beside):
                 if k not in self.kinds:
                     raise DeclarationError(
                         f"source {self.format}: {function.__name__} maps {k}, which is no kind of it"
                     )
-                if counts and any(m.counts and k in m.kinds for m in self.mappings):
+                if counts and k in kinds and any(m.counts and k in m.kinds for m in self.mappings):
                     raise DeclarationError(f"source {self.format}: kind {k} is counted by two mappings")
-            self.mappings.append(Mapping(kinds, into, function, counts))
+            self.mappings.append(Mapping(kinds, into, function, counts, beside))
             return function
 
         return declare

@@ -36,6 +36,7 @@ class StepResult:
     fingerprint: str
     inputs: dict[str, int]
     skipped: bool = False
+    excluded: int = 0  # of the rejected rows those that a rule leaves out
 
 
 @dataclass
@@ -116,6 +117,7 @@ def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = (
     observed = judged.observe(
         observation,
         F.expr(f"count_if({bad})").alias("rejected"),
+        F.expr("count(_excluded)" if "_excluded" in extra else "0L * count(*)").alias("excluded"),
         F.expr(
             f"collect_set(CASE WHEN {bad} THEN {'_kind' if '_kind' in table.columns else 'NULL'} END)"
         ).alias("kinds"),
@@ -144,7 +146,10 @@ def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = (
     if context.progress:
         context.progress.step(table.name.split("/")[0], table.name, commit.rows, seconds)
     mark = fingerprint(step, context.settings, also)
-    return StepResult(table.name, commit.version, commit.rows, rejected, seconds, mark, inputs)
+    excluded = int(metrics.get("excluded") or 0)
+    return StepResult(
+        table.name, commit.version, commit.rows, rejected, seconds, mark, inputs, excluded=excluded
+    )
 
 
 def _metrics(observation: Observation) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -44,9 +45,11 @@ class RunLog:
     def open(self) -> None:
         """Make the ops tables, mark dead runs killed, note this one. Needs the lease."""
         empty = self.lake.spark.createDataFrame([], "x int").where("false")
-        for table in OPS:
-            if self.lake.head(table) < 0:  # before the first thread: concurrent first appends fail
-                self.lake.append(table, table.conform(empty), {"run": self.run_id})
+        missing = [
+            t for t in OPS if self.lake.head(t) < 0
+        ]  # made before anything appends: first appends may collide
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda t: self.lake.append(t, t.conform(empty), {"run": self.run_id}), missing))
         runs = [r.asDict() for r in self.lake.read(RUN).collect()]
         for r in runs:
             if r["status"] == "running":

@@ -11,6 +11,7 @@ from carelake.gold.unmapped_code import UNMAPPED_CODE
 from carelake.scores.risk_score import RISK_SCORE
 from carelake.scores.worklist import WORKLIST
 from carelake.silver.link.tables import PERSON_LINK
+from carelake.silver.vocabulary import cdm_tables as v
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,18 +22,35 @@ if TYPE_CHECKING:
     from carelake.core.table import Table
 
 Rows = list[dict[str, Any]]
+_VOCABULARY = frozenset(
+    t.name
+    for t in (
+        v.CONCEPT, v.CONCEPT_RELATIONSHIP, v.CONCEPT_ANCESTOR, v.CONCEPT_SYNONYM, v.VOCABULARY_TABLE, v.DOMAIN, v.CONCEPT_CLASS,
+        v.RELATIONSHIP, v.DRUG_STRENGTH, v.SOURCE_TO_CONCEPT_MAP,
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GateFacts:
+    """One gate of a model: its bound in words, the value that was measured (None: it could not be), whether it holds."""
+
+    name: str
+    rule: str
+    value: float | None
+    holds: bool
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """One model's version: its metrics, gates and plots (PNG bytes by name)."""
+    """One model's version: its question, metrics, gates and plots (PNG bytes by name)."""
 
     name: str
     version: str
+    target: str
     approved: bool
     metrics: dict[str, float]
-    params: dict[str, str]
-    gates: list[tuple[str, bool]]
+    gates: list[GateFacts]
     plots: dict[str, bytes]
     card: str
 
@@ -80,11 +98,15 @@ def gather(
             .agg({"n_records": "sum"}).withColumnRenamed("sum(n_records)", "records").orderBy("source", "kind", "stage", "rule")
         ),
         links=_rows(lake.read(PERSON_LINK).groupBy("source", "rule").count().orderBy("source", "rule")),
-        tables=[{"table": t.name, "rows": lake.read(t).count()} for t in omop if lake.version(t) >= 0],
+        tables=[
+            {"table": t.name, "rows": lake.read(t).count(), "vocabulary": t.name in _VOCABULARY}
+            for t in omop
+            if lake.version(t) >= 0
+        ],
         coverage=_rows(lake.read(MAPPING_COVERAGE).orderBy("source", "domain_id", "vocabulary_id").drop("_run")),
         unmapped=_rows(lake.read(UNMAPPED_CODE).where("rank <= 25").orderBy("rank").drop("_run")),
         worklist=_rows(lake.read(WORKLIST).where("rank <= 25").orderBy("model", "rank").drop("_run")),
-        scored=lake.read(RISK_SCORE).count(),
+        scored=lake.read(RISK_SCORE).select("person_id").distinct().count(),
         models=models,
     )  # fmt: skip
 

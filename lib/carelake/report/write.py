@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carelake.ml.tracking import current, read_artifacts
-from carelake.report.facts import ModelFacts, gather
+from carelake.report.facts import GateFacts, ModelFacts, gather
 from carelake.report.page import page
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def _facts(model: RiskModel, tracking: Tracking) -> list[ModelFacts]:
     metrics = dict(version.metrics)
     return [
         ModelFacts(
-            model.name, version.version, version.approved, metrics, dict(version.params),
-            [(f"{g.name} ({g.rule})", g.holds(metrics)) for g in model.gates],
+            model.name, version.version, model.target, version.approved, metrics,
+            [GateFacts(g.name, g.rule, metrics.get(g.metric), g.holds(metrics)) for g in model.gates],
             {name.split("/")[1].removesuffix(".png"): data for name, data in files.items() if name.endswith(".png")},
             files.get("card.md", b"").decode("utf-8"),
         )

@@ -81,11 +81,15 @@ def conformed_ledger(lake: DeltaLake, log: RunLog, members: list[Member]) -> Non
     )  # fmt: skip
     mapped = counting(members)
     pairs = _values(lake, [(s, k) for s, k in sorted(mapped)], "source string, kind string")
+    beside = {(m.sender, k) for m in members for x in m.source.mappings for k in x.beside} - set(mapped)
+    rule = "CASE WHEN concat(source, '/', kind) IN ({}) THEN 'reference_only' ELSE 'kind_not_mapped' END AS rule".format(
+        ", ".join(f"'{s}/{k}'" for s, k in sorted(beside)) or "NULL"
+    )
     not_mapped = (
         bronze.join(F.broadcast(pairs), ["source", "kind"], how="left_anti")
         .join(F.broadcast(version.select("source", "file", "byte_offset")), ["source", "file", "byte_offset"], how="left_anti")
         .groupBy("source", "kind", "file").agg(F.expr("count(*)").alias("n_records"))
-        .selectExpr("source", "kind", "file", "'conformed' AS stage", "'kind_not_mapped' AS rule", "'excluded' AS severity",
+        .selectExpr("source", "kind", "file", "'conformed' AS stage", rule, "'excluded' AS severity",
                     "n_records")
     )  # fmt: skip
     log.quarantine(conflicts.unionByName(not_mapped, allowMissingColumns=True))

@@ -198,7 +198,7 @@ def procedure(records: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-@SOURCE.mapping(kind=("MedicationRequest", "MedicationAdministration", "Medication"), into=EVENT)
+@SOURCE.mapping(kind=("MedicationRequest", "MedicationAdministration"), beside=("Medication",), into=EVENT)
 def medication(records: DataFrame) -> DataFrame:
     """Orders and administrations, each with its drug; a Medication says what they refer to and is no fact of its own.
 
@@ -268,10 +268,7 @@ def medication(records: DataFrame) -> DataFrame:
         ), *f.status_problems(), unknown, no_code, *f.BAD_TIMES,
         excluded="CASE WHEN status = 'not-done' THEN 'not_done' END",
     )  # fmt: skip
-    referred_to = f.rows(drugs, {"source_event_id": "id"}, excluded="'reference_only'")
-    return ordered.unionByName(given, allowMissingColumns=True).unionByName(
-        referred_to, allowMissingColumns=True
-    )
+    return ordered.unionByName(given, allowMissingColumns=True)
 
 
 @SOURCE.mapping(kind="Immunization", into=EVENT)

