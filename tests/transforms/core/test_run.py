@@ -1,0 +1,101 @@
+"""The engine on a lake in memory: what is written, what is refused and why."""
+
+import pytest
+
+from carelake.core.run import Context, fingerprint, run_plan, run_step
+from carelake.core.step import AS_OF, step
+from carelake.core.table import Check, Field, Table
+from tests.helpers.dict_lake import DictLake
+from tests.helpers.tables import rows
+
+IN = Table(
+    "silver/link/given",
+    "One row per id.",
+    (Field("id", "bigint", "An id"), Field("n", "string", "Text")),
+    ("id",),
+)
+OUT = Table(
+    "gold/made", "One row per id.",
+    (Field("id", "bigint", "An id", required=True, reason="R_ID"), Field("n", "int", "A number")), ("id",),
+    (Check("positive", "n > 0", reason="R_RANGE"),),
+)  # fmt: skip
+NEXT = Table("gold/next", "One row per id.", (Field("id", "bigint", "An id"),), ("id",))
+
+
+@step(writes=OUT, given=IN)
+def made(given):
+    """Numbers."""
+    return given.selectExpr(
+        "id",
+        "n",
+        "CASE WHEN n = 'x' THEN array('R_TYPE:n') END AS _problems",
+        "CASE WHEN n = '9' THEN 'nine' END AS _excluded",
+    )
+
+
+@step(writes=NEXT, made=OUT)
+def following(made):
+    """What was made."""
+    return made.select("id")
+
+
+@pytest.fixture
+def given(spark):
+    lake = DictLake(spark)
+    values = [(1, "5"), (2, "-5"), (None, "-1"), (4, "x"), (5, "9"), (6, None)]
+    lake.frames[IN.name] = spark.createDataFrame(values, IN.schema).selectExpr("*", "'r' AS _run")
+    lake.versions[IN.name] = 0
+    return lake
+
+
+def _context(refused):
+    return Context(
+        "run-1",
+        {"as_of": "2024-09-01"},
+        lambda step, frame: refused.extend(rows(frame, "id", "_reasons", "_excluded")),
+    )
+
+
+def test_a_row_is_written_or_refused_with_all_its_reasons_and_null_passes_checks(given):
+    refused = []
+    result = run_step(made, given, _context(refused))
+    assert rows(given.frames[OUT.name], "id", "n", "_run") == [(1, 5, "run-1"), (6, None, "run-1")]
+    assert sorted(refused, key=str) == sorted(
+        [
+            (2, ["R_RANGE:positive"], None),
+            (None, ["R_ID:id_missing", "R_RANGE:positive"], None),
+            (4, ["R_TYPE:n"], None),
+            (5, [], "nine"),
+        ],
+        key=str,
+    )
+    assert (result.rows, result.rejected, result.excluded, result.inputs) == (2, 4, 1, {IN.name: 0})
+
+
+def test_a_plan_runs_each_step_after_what_it_reads_and_skips_what_it_is_told(given):
+    done = run_plan([following, made], given, _context([]), threads=2)
+    assert [r.table for r in done] == ["gold/next", "gold/made"]
+    assert rows(given.frames[NEXT.name], "id") == [(1,), (6,)]
+    again = run_plan([made], given, _context([]), threads=1, skip=lambda s: done[1])
+    assert again == [done[1]] and given.versions[OUT.name] == 0
+
+
+def test_an_error_of_one_step_ends_the_plan(given):
+    @step(writes=NEXT, made=OUT)
+    def broken(made):
+        """Fails."""
+        raise ValueError("planted")
+
+    with pytest.raises(ValueError, match="planted"):
+        run_plan([made, broken], given, _context([]), threads=2)
+
+
+def test_the_fingerprint_changes_with_the_settings_that_the_step_reads_alone():
+    @step(writes=NEXT, made=OUT, as_of=AS_OF)
+    def dated(made, as_of):
+        """By day."""
+        return made
+
+    first, later = {"as_of": "2024-09-01"}, {"as_of": "2025-09-01"}
+    assert fingerprint(dated, first) != fingerprint(dated, later)
+    assert fingerprint(following, first) == fingerprint(following, later)
