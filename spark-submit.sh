@@ -510,6 +510,9 @@ elif ! ls "$SPARK"/jars/delta-spark_*.jar >/dev/null 2>&1; then
     args+=(--conf "spark.jars.ivy=$CACHE/ivy")
 fi
 
+case $master in # a cluster of this machine alone: nothing listens beyond it, and no host name has to resolve
+    spark://127.0.0.1:* | spark://localhost:*) export SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1} ;;
+esac
 if [ "$place" = cluster ]; then
     [ -n "${CARELAKE_DRY_RUN:-}" ] || zipped "$CACHE/carelake.zip" "$ROOT/lib" carelake ||
         die 10 "cannot write $CACHE/carelake.zip: make it writable or set CARELAKE_CACHE."

@@ -56,6 +56,7 @@ class Run:
     extract_date: date | None = None
     persons_affected: int = 0
     published_new: bool = False
+    _members: list[Member] | None = None
 
     @property
     def is_sample(self) -> bool:
@@ -64,7 +65,12 @@ class Run:
 
     @property
     def members(self) -> list[Member]:
-        """The senders that have landed anything, with their formats."""
+        """The senders that have landed anything, with their formats; asked once, and again after a landing."""
+        if self._members is None:
+            self._members = self._find_members()
+        return self._members
+
+    def _find_members(self) -> list[Member]:
         rows = (
             self.lake.read(FILE)
             .where("status IN ('landed', 'quarantined')")
@@ -110,6 +116,7 @@ class Run:
             added = list(pool.map(lambda s: (s, one(s)), todo))
         fault("bronze:landed")
         self.log.flush()
+        self._members = None
         for s, n in added:
             self.progress.step("bronze", f"bronze/{s.name}", n, 0.0)
             self.results.append(

@@ -6,12 +6,13 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.helpers.cli import carelake
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 MODEL = "carelake.acute_care_1y"

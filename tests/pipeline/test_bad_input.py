@@ -115,7 +115,7 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Landings:
                 "--source",
                 f"fhir={source}",
                 "--until",
-                "gold",
+                "silver",
                 "--json",
                 str(path),
             )
