@@ -125,7 +125,7 @@ def test_a_real_signal_is_found_and_its_version_becomes_champion(trained, tracki
     assert trained.metrics["auroc"] > 0.7
     assert trained.metrics["auroc_lower"] < trained.metrics["auroc"] < trained.metrics["auroc_upper"]
     client = mlflow.MlflowClient(tracking.uri, tracking.uri)
-    assert client.get_model_version_by_alias("carelake.toy", "champion").version == trained.version
+    assert str(client.get_model_version_by_alias("carelake.toy", "champion").version) == trained.version
 
 
 def test_the_run_carries_plots_card_importances_and_table_versions(
@@ -205,7 +205,7 @@ def test_a_failed_gate_leaves_the_champion_where_it_was(
     assert not failed.approved
     assert failed.gates == {"discriminates": True, "slope": True, "perfect": False}
     client = mlflow.MlflowClient(tracking.uri, tracking.uri)
-    assert client.get_model_version_by_alias("carelake.toy", "champion").version == trained.version
+    assert str(client.get_model_version_by_alias("carelake.toy", "champion").version) == trained.version
     assert client.get_run(failed.run_id).data.tags["gates_failed"] == "perfect"
     assert (
         "**NOT approved**: gate perfect"
