@@ -7,6 +7,10 @@ import pytest
 
 from tests.helpers.cli import carelake, digest, five_people
 
+pytestmark = pytest.mark.timeout(
+    2400
+)  # a run of five people takes about two minutes on two cores, several to a test
+
 # After a landing's commit and before its books; between two table commits; before and after publication.
 SMOKE = ("bronze:landed", "silver/link/visit:after", "gold/person_features:before", "publish:before")
 ALL = (

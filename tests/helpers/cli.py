@@ -23,7 +23,7 @@ def five_people(*names: str) -> list[str]:
 
 
 def carelake(
-    *argv: str, env: dict[str, str] | None = None, timeout: float = 600
+    *argv: str, env: dict[str, str] | None = None, timeout: float = 1200
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m carelake` in a process of its own."""
     full = os.environ | {"PYTHONPATH": str(ROOT / "lib")} | (env or {})

@@ -27,6 +27,9 @@ class DictLake:
         empty = f"{table.ddl}, `_run` string"
         return self.frames.get(table.name, self.spark.createDataFrame([], empty))
 
+    def cancel(self) -> None:
+        """Nothing runs here."""
+
     def version(self, table: Table) -> int:
         """-1 when the table was never written."""
         return self.versions.get(table.name, -1)

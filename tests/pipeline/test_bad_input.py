@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(1800)  # a run takes a minute or two, on a machine that others use far longer
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+]  # a run takes a minute or two, on a machine that others use far longer
 
 MARKER = "ZZMARKERNAME"
 LATE = "zzmarkername-late"  # a patient whose record comes with the second landing

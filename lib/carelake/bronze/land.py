@@ -140,7 +140,7 @@ def _inflate(inflate: Any, chunk: bytes) -> tuple[str | None, Any, bytes]:
 
 def read_units(found: Found, source: Source) -> Iterator[Unit]:
     """The units of one file; a file that is refused gives one unit that says why."""
-    kind = "unknown"
+    kind = source.kind_of_file(_base(found.file))
     try:
         with opened(found.path, unpack=True) as stream:
             for unit in source.units(stream, _base(found.file)):

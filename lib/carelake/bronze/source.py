@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -70,8 +71,6 @@ class Source:
     kinds: frozenset[str]
     not_records: tuple[str, ...] = ()  # globs of files that belong to such a folder but hold no records
     extract_date: Callable[[str, str], str | None] = lambda path, head: None  # (path, first 4 kB) → ISO date
-    # The kind that a file's name tells, for refused files.
-    kind_of_file: Callable[[str], str] = lambda name: "unknown"
     # Kinds of which all versions are mapped, not the latest alone.
     versions_kept: frozenset[str] = frozenset()
     mappings: list[Mapping] = field(default_factory=list)
@@ -80,6 +79,13 @@ class Source:
         """Whether a file of this name (with or without .gz) is one of the format's."""
         bare = name.lower().removesuffix(".gz")
         return any(fnmatch.fnmatch(bare, p) for p in self.files) and not self.ignores(name)
+
+    def kind_of_file(self, name: str) -> str:
+        """The kind that a file's name tells, as for a file that is refused before any record says its own."""
+        stem = name.removesuffix(".gz").split(".")[0]
+        tries = (stem, stem.removesuffix("_merged"), re.sub(r"_[0-9]+$", "", stem))
+        known = self.kinds - {"unknown"}
+        return next((t for t in tries if t in known), next(iter(known)) if len(known) == 1 else "unknown")
 
     def ignores(self, name: str) -> bool:
         """Whether a file of this name belongs to the format's folders without holding records."""

@@ -33,6 +33,9 @@ class Lake(Protocol):
     def read(self, table: Table) -> DataFrame:
         """The table's rows with `_run`."""
 
+    def cancel(self) -> None:
+        """Stop what is being computed."""
+
     def version(self, table: Table) -> int:
         """The version that `read` gives; -1 when the table is not there."""
 
@@ -59,6 +62,10 @@ class DeltaLake:
     def path(self, table: Table) -> str:
         """The table's folder."""
         return f"{self.root.rstrip('/')}/{table.name}"
+
+    def cancel(self) -> None:
+        """Stop every Spark job of this session's context."""
+        self.spark.sparkContext.cancelAllJobs()
 
     def head(self, table: Table) -> int:
         """Newest version of the table, -1 when it is not there."""

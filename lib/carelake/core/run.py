@@ -193,7 +193,8 @@ def run_plan(
     def work(step: Step) -> StepResult:
         return skip(step) or run_step(step, lake, context, also(step))
 
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="step") as pool:
+    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="step")
+    try:
         while waiting or running:
             ready = [
                 s
@@ -213,6 +214,11 @@ def run_plan(
                         other.cancel()
                     raise f.exception() or AssertionError(name)
                 done[name] = f.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        lake.cancel()  # what still runs is of no use: an end asked for is an end soon
+        raise
+    pool.shutdown()
     return [done[s.name] for s in steps]
 
 

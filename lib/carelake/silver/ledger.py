@@ -164,7 +164,10 @@ def omop_ledger(lake: DeltaLake, log: RunLog, members: list[Member], person: Tab
     contracts = {c.name: c for c in mapped.values()}
     records, waiting = [], []
     for contract in contracts.values():
-        rows = lake.read(contract)
+        counted_here = ", ".join(
+            f"'{s}/{k}'" for (s, k), c in sorted(mapped.items(), key=lambda i: i[0]) if c is contract
+        )
+        rows = lake.read(contract).where(f"concat(_source, '/', _kind) IN ({counted_here})")
         if "is_latest" in contract.columns:
             rows = rows.where("is_latest")
         records.append(rows.select(*_PLACE).distinct())
