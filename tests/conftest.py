@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+pytest_plugins = ["tests.helpers.lakes"]
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -182,6 +182,10 @@ def _run(job: str, options: argparse.Namespace, note: dict[str, Any]) -> int:
             )
     from carelake.jobs import perform
 
+    if needs_models:
+        from carelake.ml.tracking import import_early
+
+        import_early()
     with _signals(), _session(job, lake) as session:
         return perform(job, options, config, given, lake, session, note)
 

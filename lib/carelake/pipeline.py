@@ -14,9 +14,9 @@ from carelake.bronze.land import land, recover
 from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
 from carelake.core.lake import DeltaLake
-from carelake.core.ops import FILE
 from carelake.core.run import Context, StepResult, fingerprint, now, run_plan
 from carelake.core.runlog import Published, RunLog
+from carelake.core.step import Setting
 from carelake.errors import ConfigError, LakeError, QualityGateError
 from carelake.quality import check
 from carelake.silver.conformed.conform import Member
@@ -57,6 +57,7 @@ class Run:
     persons_affected: int = 0
     published_new: bool = False
     _members: list[Member] | None = None
+    _checked: set[str] = field(default_factory=set)
 
     @property
     def is_sample(self) -> bool:
@@ -71,17 +72,10 @@ class Run:
         return self._members
 
     def _find_members(self) -> list[Member]:
-        rows = (
-            self.lake.read(FILE)
-            .where("status IN ('landed', 'quarantined')")
-            .select("source", "format")
-            .distinct()
-            .collect()
-        )
         return [
-            Member(r["source"], self.catalog.sources[r["format"]])
-            for r in sorted(rows)
-            if self.lake.head(bronze_table(r["source"])) >= 0
+            Member(name, self.catalog.sources[format_name])
+            for name, format_name in sorted({(r["source"], r["format"]) for r in self.log.landed()})
+            if self.lake.head(bronze_table(name)) >= 0
         ]
 
     def senders(self) -> dict[str, Sender]:
@@ -151,14 +145,18 @@ class Run:
     def silver(self) -> None:
         """Conformed, link, vocabulary and omop tables, with their ledgers."""
         steps = [s for s in self.plan() if s.name.startswith("silver/")]
-        conformed = [s for s in steps if s.name.startswith("silver/conformed/")]
-        done = self._run(conformed, {})
-        if any(not r.skipped for r in done):
+        first = [s for s in steps if s.name.startswith("silver/conformed/")]
+        first.sort(key=self._mappings, reverse=True)  # the longest first, so that none runs alone at the end
+        early = self._early_settings()
+        # what reads no table, such as the vocabulary, fills the gaps
+        first += [s for s in steps if s not in first and not s.reads and _asks_only(s, early)]
+        done = self._run(first, early)
+        if any(not r.skipped for r in done if r.table.startswith("silver/conformed/")):
             conformed_ledger(self.lake, self.log, self.members)
             self.log.flush()
         fault("silver:conformed")
-        rest = [s for s in steps if s not in conformed]
-        done = self._run(rest, self.settings())
+        rest = [s for s in steps if s not in first]
+        done += self._run(rest, self.settings())
         person = self.catalog.declared["silver/omop/person"]
         if any(not r.skipped for r in done):
             self._person_history()
@@ -166,18 +164,24 @@ class Run:
             self.log.flush()
             self.persons_affected = self.lake.read(person).count()
 
+    def _mappings(self, step: Step) -> int:
+        return sum(x.into is step.writes for m in self.members for x in m.source.mappings)
+
     def _person_history(self) -> None:
-        """Keep every change of a link since the last publication."""
+        """Keep every change of a link since the last publication. Changes of a run that never published do not count."""
         from carelake.silver.link.person_history import changes
         from carelake.silver.link.tables import PERSON_HISTORY, PERSON_LINK
 
-        old = DeltaLake(self.lake.spark, self.lake.root, {PERSON_LINK.name: -1})
-        if PERSON_LINK.name in self.before:
-            old.pinned[PERSON_LINK.name] = self.before[PERSON_LINK.name].version
+        old = DeltaLake(self.lake.spark, self.lake.root)
+        for table in (PERSON_LINK, PERSON_HISTORY):
+            old.pinned[table.name] = self.before[table.name].version if table.name in self.before else -1
         moved = PERSON_HISTORY.conform(changes(old.read(PERSON_LINK), self.lake.read(PERSON_LINK)))
-        commit = self.lake.append(
-            PERSON_HISTORY, moved.selectExpr("*", f"'{self.log.run_id}' AS _run"), {"run": self.log.run_id}
-        )
+        moved = moved.selectExpr("*", f"'{self.log.run_id}' AS _run")
+        meta = {"run": self.log.run_id}
+        if self.lake.head(PERSON_HISTORY) == old.pinned[PERSON_HISTORY.name]:
+            commit = self.lake.append(PERSON_HISTORY, moved, meta)
+        else:
+            commit = self.lake.replace(PERSON_HISTORY, old.read(PERSON_HISTORY).unionByName(moved), meta)
         self.results.append(StepResult(PERSON_HISTORY.name, commit.version, commit.rows, 0, 0.0, "", {}))
 
     def gold(self) -> None:
@@ -196,10 +200,16 @@ class Run:
         return [s for s in self.plan() if s.name.startswith("gold/") and (s.name in later) == after_scores]
 
     def gate(self) -> None:
-        """Stop a promotion when a fatal check fails. Raises QualityGateError."""
-        if all(r.skipped for r in self.results if not r.table.startswith("bronze/")):
+        """Stop a promotion when a fatal check fails on what this run wrote. Raises QualityGateError."""
+        written = {r.table for r in self.results if not r.skipped} - self._checked
+        tables = [
+            t
+            for t in self.catalog.declared.values()
+            if t.name in written and t.name.startswith(("silver/", "gold/"))
+        ]
+        if not tables:
             return
-        tables = [t for t in self.catalog.declared.values() if t.name.startswith(("silver/", "gold/"))]
+        self._checked |= written
         failed = [r for r in check(self.lake, self.log, tables) if r["status"] == "fail"]
         self.log.flush()
         if failed and "fatal" in self.config.gate:
@@ -230,12 +240,16 @@ class Run:
         """Values that steps may ask for."""
         if self.extract_date is None:
             self.extract_date = self._extract_date()
-        known = self.senders()
-        return {
+        return self._early_settings() | {
             "as_of": self.as_of or self.extract_date,
             "extract_date": self.extract_date,
+        }
+
+    def _early_settings(self) -> dict[str, Any]:
+        """Those that are known before any record is read."""
+        return {
             "vocabulary": self.vocabulary or self.config.vocabulary,
-            "senders": self._sender_dicts(known),
+            "senders": self._sender_dicts(self.senders()),
             "release": __version__,
         }
 
@@ -249,10 +263,11 @@ class Run:
 
     def _extract_date(self) -> date:
         """The latest extract date of the landings; without any, the latest day on which an encounter began."""
-        row = self.lake.read(FILE).where("status = 'landed'").selectExpr("max(extract_date) AS d").first()
-        if row is not None and row["d"] is not None:
-            landed: date = row["d"]
-            return landed
+        days: list[date] = [
+            r["extract_date"] for r in self.log.landed() if r["status"] == "landed" and r["extract_date"]
+        ]
+        if days:
+            return max(days)
         seen = self.lake.read(ENCOUNTER).selectExpr("to_date(max(start_datetime)) AS d").first()
         if seen is None or seen["d"] is None:
             raise ConfigError(
@@ -261,9 +276,8 @@ class Run:
         began: date = seen["d"]
         return began
 
-    def _run(self, steps: list[Step], settings: dict[str, Any]) -> list[StepResult]:
+    def _run(self, steps: list[Step], values: dict[str, Any]) -> list[StepResult]:
         members = self.members
-        values = settings or {"senders": self._sender_dicts(self.senders())}
         modules = tuple(sorted({x.transform.__module__ for m in members for x in m.source.mappings}))
 
         def also(step: Step) -> tuple[str, ...]:
@@ -307,6 +321,10 @@ def reject_later(log: RunLog, step: Step, rejected: DataFrame) -> None:
         "split(why, ':', 2)[1] AS rule", "'repaired' AS severity", "1 AS n_records",
     )  # fmt: skip
     log.quarantine(rows)
+
+
+def _asks_only(step: Step, known: Mapping[str, Any]) -> bool:
+    return all(i.name in known for i in step.inputs.values() if isinstance(i, Setting))
 
 
 def _mark(lake: DeltaLake) -> dict[str, Any]:

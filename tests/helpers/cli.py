@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,10 @@ def five_people(*names: str) -> list[str]:
 def carelake(
     *argv: str, env: dict[str, str] | None = None, timeout: float = 1200
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m carelake` in a process of its own."""
-    full = os.environ | {"PYTHONPATH": str(ROOT / "lib")} | (env or {})
+    """Run `./spark-submit.sh`, which becomes the job's own process."""
     return subprocess.run(
-        [sys.executable, "-m", "carelake", *argv],
-        env=full,
+        [str(ROOT / "spark-submit.sh"), *argv],
+        env=os.environ | (env or {}),
         capture_output=True,
         text=True,
         timeout=timeout,

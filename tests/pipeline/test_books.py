@@ -16,10 +16,7 @@ import pytest
 from tests.helpers.books import counted, handed_on, lines, read, tables, unbalanced, versions
 from tests.helpers.cli import FIVE, carelake, five_people, note
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-]  # a run takes a minute or two, on a machine that others use far longer
+pytestmark = pytest.mark.timeout(1800)  # a run takes a minute or two, on a machine that others use far longer
 
 SOURCES = ("fhir", "cms_rif", "fitbit", "enrollment")
 

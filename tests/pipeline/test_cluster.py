@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import socket
 import subprocess
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyspark
 import pytest
 
-from tests.helpers.cli import ROOT, carelake, digest, five_people
+from tests.helpers.cli import FIVE, ROOT, carelake, digest, five_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +83,21 @@ def cluster(tmp_path_factory) -> Iterator[tuple[str, Path]]:
             yield url, folder
 
 
+def _says_nothing(work: Path) -> None:
+    """Executors keep what they print on their machines: no value of a record may be among it."""
+    printed = "".join(p.read_text(errors="replace") for p in work.glob("app-*/*/std*"))
+    names = set()
+    with gzip.open(FIVE / "fhir" / "Patient.ndjson.gz", "rt", encoding="utf-8") as text:
+        for line in text:
+            patient = json.loads(line)
+            names |= {patient["id"], patient["birthDate"], *(n["family"] for n in patient["name"])}
+    assert len(names) >= 10
+    assert not [len(n) for n in names if n in printed], "an executor printed values of patients"
+    assert " INFO " not in printed.partition("Starting executor ID")[2], (
+        "Spark's own messages go on after the start"
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_a_cluster_gives_the_same_tables_as_a_laptop(cluster, tmp_path):
@@ -104,6 +121,7 @@ def test_a_cluster_gives_the_same_tables_as_a_laptop(cluster, tmp_path):
     assert done.returncode == 0, done.stderr
     executors = {p.name for p in (folder / "work").glob("app-*/*") if p.is_dir()}
     assert len(executors) == 2, "both workers take part"
+    _says_nothing(folder / "work")
     here = carelake(*job, str(local))
     assert here.returncode == 0, here.stderr
     expected = digest(local)

@@ -15,7 +15,6 @@ from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.bronze.stream import opened
 from carelake.bronze.table import bronze_table
 from carelake.core.ids import id_sql
-from carelake.core.ops import FILE
 from carelake.core.storage import Entry, Storage, is_local
 from carelake.errors import InputError
 
@@ -232,12 +231,7 @@ def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datet
 
     to_read, left = find(sender, source, storage)
     inspected = _inspected(lake, source, sender, to_read)
-    known: dict[str, Any] = {
-        r["content_hash"]: r
-        for r in lake.read(FILE)
-        .where(f"source = '{sender.name}' AND status IN ('landed', 'quarantined')")
-        .collect()
-    }
+    known: dict[str, Any] = {r["content_hash"]: r for r in log.landed() if r["source"] == sender.name}
     latest = max((f.extract_date for f in inspected if f.extract_date), default=None)
     new: list[Found] = []
     rows: list[dict[str, Any]] = [
@@ -378,13 +372,8 @@ def recover(lake: DeltaLake, log: RunLog, sender: str, format_name: str) -> None
         return
     info = json.loads(lake.commit_info(table, head).get("userMetadata") or "{}")
     dead = info.get("run")
-    if (
-        not dead
-        or lake.read(FILE)
-        .where(f"source = '{sender}' AND run_id = '{dead}' AND status = 'landed'")
-        .limit(1)
-        .count()
-    ):
+    told = {(r["source"], r["run_id"]) for r in log.landed() if r["status"] == "landed"}
+    if not dead or (sender, dead) in told:
         return
     new = [Found("", f, size, content, None, day) for f, size, content, day in info.get("landed", [])]
     rows, counts = _landed(lake, dead, sender, format_name, new)

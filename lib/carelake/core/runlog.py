@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from carelake.core.lake import DeltaLake
     from carelake.core.table import Table
 
+KNOWN = ("landed", "quarantined")  # statuses of a file that is not read again
+
 
 @dataclass(frozen=True)
 class Published:
@@ -41,6 +43,7 @@ class RunLog:
     ledger: list[dict[str, Any]] = field(default_factory=list)
     _waiting: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _landed: list[dict[str, Any]] | None = None
 
     def open(self) -> None:
         """Make the ops tables, mark dead runs killed, note this one. Needs the lease."""
@@ -75,6 +78,14 @@ class RunLog:
         others = [r.asDict() for r in self.lake.read(RUN).where(f"run_id <> '{self.run_id}'").collect()]
         self._write_runs([*others, self._row(status, as_of)])
 
+    def landed(self) -> list[dict[str, Any]]:
+        """Rows of ops/file that are landed or quarantined: one of each file ever seen. Read once a run."""
+        with self._lock:
+            if self._landed is None:
+                rows = self.lake.read(FILE).where(f"status IN {KNOWN}").collect()
+                self._landed = [r.asDict() for r in rows]
+            return list(self._landed)
+
     def files(self, rows: list[dict[str, Any]]) -> None:
         """Note files seen; written by `flush`."""
         with self._lock:
@@ -107,6 +118,8 @@ class RunLog:
                 rows = self._waiting.pop(table.name, [])
                 if rows:
                     self.lake.append(table, self._frame(table, rows), {"run": self.run_id})
+                if table is FILE and self._landed is not None:
+                    self._landed += [r for r in rows if r["status"] in KNOWN]
 
     def quarantine(self, frame: DataFrame) -> None:
         """Note refused or excluded records; columns of ops/quarantine, `run_id` is filled in."""

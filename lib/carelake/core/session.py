@@ -50,6 +50,8 @@ def start(app: str, scratch: str | None) -> SparkSession:
             settings["spark.jars"] = ",".join(map(str, jars))
         else:
             settings.setdefault("spark.jars.packages", "io.delta:delta-spark_4.2_2.13:4.4.0")
+        quiet = (HOME / "conf" / "log4j2.properties").as_uri()  # Spark's own messages show values of records
+        settings["spark.driver.defaultJavaOptions"] += f" -Dlog4j2.configurationFile={quiet}"
         settings.setdefault("spark.driver.memory", f"{driver_memory_mib()}m")
         if scratch:
             settings["spark.local.dir"] = scratch

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,15 @@ class Version:
     run_id: str
     metrics: Mapping[str, float]
     params: Mapping[str, str]
+
+
+def import_early() -> None:
+    """Import MLflow in a thread of its own: seconds that pass while Spark starts."""
+
+    def imported() -> None:
+        import mlflow  # noqa: F401
+
+    threading.Thread(target=imported, daemon=True).start()
 
 
 def _local(artifact_root: str) -> Path | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
 from carelake.bronze.table import bronze_table
@@ -57,7 +58,9 @@ def contract_step(contract: Table, members: list[Member]) -> Step:
         ]
         if not parts:
             return versions.where("false")
-        return reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), parts)
+        united = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), parts)
+        # The metrics node keeps what follows above the union: else each mapping would get a copy of every check.
+        return united.observe(Observation(), F.expr("count(*)").alias("rows"))
 
     return Step(contract, inputs, transform, contract.doc)
 
