@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from carelake import learning, quality
@@ -47,10 +48,14 @@ def perform(
         return _inspect(config, lake, options, note)
     with lease.held(lake.storage, note["run_id"]):
         log = RunLog(lake, note["run_id"], job, now())
-        log.open()
+        with ThreadPoolExecutor(2) as pool:  # three small tables, read side by side
+            before = pool.submit(published, lake)
+            files = pool.submit(log.landed)
+            log.open()
+            files.result()
         run = Run(
             config, lake, log, Progress(), given, full=getattr(options, "full", False),
-            as_of=getattr(options, "as_of", None), vocabulary=getattr(options, "vocabulary", None), before=published(lake),
+            as_of=getattr(options, "as_of", None), vocabulary=getattr(options, "vocabulary", None), before=before.result(),
         )  # fmt: skip
         status = "failed"
         try:

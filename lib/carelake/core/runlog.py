@@ -44,6 +44,7 @@ class RunLog:
     _waiting: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _landed: list[dict[str, Any]] | None = None
+    _earlier: list[dict[str, Any]] = field(default_factory=list)
 
     def open(self) -> None:
         """Make the ops tables, mark dead runs killed, note this one. Needs the lease."""
@@ -57,6 +58,7 @@ class RunLog:
         for r in runs:
             if r["status"] == "running":
                 r["status"] = "killed"
+        self._earlier = runs
         self._write_runs([*runs, self._row("running", None)])
 
     def _row(self, status: str, as_of: date | None) -> dict[str, Any]:
@@ -75,8 +77,7 @@ class RunLog:
 
     def close(self, status: str, as_of: date | None) -> None:
         """Note how the run ended."""
-        others = [r.asDict() for r in self.lake.read(RUN).where(f"run_id <> '{self.run_id}'").collect()]
-        self._write_runs([*others, self._row(status, as_of)])
+        self._write_runs([*self._earlier, self._row(status, as_of)])  # who holds the lease alone writes here
 
     def landed(self) -> list[dict[str, Any]]:
         """Rows of ops/file that are landed or quarantined: one of each file ever seen. Read once a run."""
