@@ -115,6 +115,7 @@ def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any
     if job == "score" or (job == "pipeline" and until in ("score", "report")):
         learning.score(run, options.model)
         run.after_scores()
+        run.gate()
     run.publish()
     if job == "report" or (job == "pipeline" and until == "report"):
         _report(run, note)

@@ -175,8 +175,8 @@ class Run:
         old = DeltaLake(self.lake.spark, self.lake.root)
         for table in (PERSON_LINK, PERSON_HISTORY):
             old.pinned[table.name] = self.before[table.name].version if table.name in self.before else -1
-        moved = PERSON_HISTORY.conform(changes(old.read(PERSON_LINK), self.lake.read(PERSON_LINK)))
-        moved = moved.selectExpr("*", f"'{self.log.run_id}' AS _run")
+        seen = changes(old.read(PERSON_LINK), self.lake.read(PERSON_LINK), self.log.started_at)
+        moved = PERSON_HISTORY.conform(seen).selectExpr("*", f"'{self.log.run_id}' AS _run")
         meta = {"run": self.log.run_id}
         if self.lake.head(PERSON_HISTORY) == old.pinned[PERSON_HISTORY.name]:
             commit = self.lake.append(PERSON_HISTORY, moved, meta)

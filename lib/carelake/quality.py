@@ -52,15 +52,18 @@ def _key_counts(lake: DeltaLake, tables: list[Table]) -> dict[str, tuple[int, in
         return {}
     keys = []
     for t in tables:
-        # A hash passes over NULL, so that (NULL, 1) would be (1, NULL): whether it is NULL is hashed as well.
-        parts = [p for c in t.key for p in (f"`{c}`", f"`{c}` IS NULL")]
-        args = ", ".join(parts)
+        args = _hashed(t.key)
         keys.append(
             lake.read(t).selectExpr(f"'{t.name}' AS name", f"xxhash64({args}) AS x", f"hash({args}) AS m")
         )
     once = reduce(lambda a, b: a.union(b), keys).groupBy("name", "x", "m").count()
     counted = once.groupBy("name").agg(F.expr("sum(`count`)").alias("n"), F.expr("count(*)").alias("n_keys"))
     return {r["name"]: (int(r["n"]), int(r["n_keys"])) for r in counted.collect()}
+
+
+def _hashed(columns: Iterable[str]) -> str:
+    """Arguments of a hash over columns. A hash passes over NULL, (NULL, 1) would be (1, NULL): so that is hashed as well."""
+    return ", ".join(f"`{c}`, `{c}` IS NULL" for c in columns)
 
 
 def digest(lake: DeltaLake, tables: Iterable[Table]) -> list[tuple[str, int, str]]:
@@ -70,11 +73,8 @@ def digest(lake: DeltaLake, tables: Iterable[Table]) -> list[tuple[str, int, str
         return []
     frames = []
     for t in there:
-        kept = [f"`{f.name}`" for f in t.fields if f.name != "_run" and not f.name.endswith("_at")]
-        nulls = ", ".join(
-            f"{c} IS NULL" for c in kept
-        )  # a hash passes over NULL, so that values could change columns
-        h = f"xxhash64({', '.join(kept)}, array({nulls}))"
+        kept = [f.name for f in t.fields if f.name != "_run" and not f.name.endswith("_at")]
+        h = f"xxhash64({_hashed(kept)})"
         frames.append(
             lake.read(t).selectExpr(
                 f"'{t.name}' AS name", "count(*) AS n",

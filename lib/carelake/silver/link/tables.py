@@ -156,8 +156,9 @@ PERSON_HISTORY = Table(
         Field("person_id_before", "bigint", "The person before; NULL when first seen"),
         Field("person_id", "bigint", "The person after; NULL when the record went away"),
         Field("rule", "string", "Rule of the link after the change"),
+        Field("changed_at", "timestamp", "When the run began that saw the change", required=True),
     ),
-    key=("source", "source_person_id", "person_id"),
+    key=("source", "source_person_id", "changed_at"),
 )
 
 PROVIDER_LINK = Table(
