@@ -86,31 +86,32 @@ apt_install() { # the first of these packages that exists
     return 1
 }
 
-JAVA=
-java_version() { # 17 of 17.0.15, 8 of 1.8.0; nothing where no Java runs
-    "$JAVA" -version 2>&1 | sed -n 's/^.* version "\(1\.\)\{0,1\}\([0-9]*\).*/\2/p' | sed -n 1p
+JAVA= JAVA_VERSION=
+java_major() { # 17 of 17.0.15, 8 of 1.8.0
+    local version=${JAVA_VERSION#1.}
+    printf '%s' "${version%%[!0-9]*}"
 }
 
 find_java() {
-    JAVA=
+    JAVA= JAVA_VERSION=
     if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ]; then
         JAVA=$JAVA_HOME/bin/java
     else
         JAVA=$(command -v java) || true
     fi
-    [ -n "$JAVA" ] && [ -n "$(java_version)" ]
+    [ -n "$JAVA" ] || return 1
+    JAVA_VERSION=$("$JAVA" -version 2>&1 | sed -n 's/^.* version "\([0-9][0-9A-Za-z._+-]*\)".*/\1/p' | sed -n 1p)
+    [ -n "$JAVA_VERSION" ]
 }
 
 need_java() { # local or cluster
-    local version
     if ! find_java && [ "$1" = local ] && [ -z "${CARELAKE_DRY_RUN:-}" ] && may_install; then
         say "No Java found: installing a Java runtime with apt ..."
         apt_install openjdk-17-jre-headless openjdk-21-jre-headless openjdk-25-jre-headless || true
     fi
     find_java || die 10 "Java 17 or newer is needed and none was found:" \
         "install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME."
-    version=$(java_version)
-    [ "$version" -ge 17 ] || die 10 "Java 17 or newer is needed, $JAVA is Java $version:" \
+    [ "$(java_major)" -ge 17 ] || die 10 "Java 17 or newer is needed, $JAVA is Java $(java_major):" \
         "install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME."
 }
 
@@ -190,7 +191,7 @@ install_venv() { # core or dev
             die 10 "cannot make $VENV (see $log): install Python's venv module (Debian, Ubuntu: apt-get install python3-venv)."
     fi
     touch "$VENV/.unfinished"
-    rm -f "$VENV/.stamp-core" "$VENV/.stamp-dev"
+    rm -f "$VENV/.stamp-core" "$VENV/.stamp-dev" "$VENV/"classes-*
     (cd "$ROOT" && "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
         -r "$file") >"$log" 2>&1 </dev/null ||
         die 10 "cannot install the packages of $file (see $log): check the network and start again."
@@ -223,6 +224,27 @@ fetch_jars() { # Delta's jars and what Spark lacks of theirs, once, into .venv/j
     mv "$VENV/jars.new" "$VENV/jars" || die 10 "cannot write $VENV."
 }
 
+class_archive() { printf '%s' "$VENV/classes-$JAVA_VERSION.jsa"; }
+
+archive_classes() { # Spark's classes as this Java has read and verified them, so that every start is some seconds shorter
+    local archive log=$CACHE/archive.log
+    archive=$(class_archive)
+    [ ! -e "$archive" ] || return 0
+    say "Archiving Spark's classes for this Java (once, some 50 seconds) ..."
+    { : >"$archive"; } 2>/dev/null || return 0 # stays empty when this fails: starts are then as slow as without
+    # The JVM writes at its end, after the job's: this waits until nobody holds the pipe.
+    "$ROOT/spark-submit.sh" --driver-java-options "$(jvm_option "-XX:ArchiveClassesAtExit=$archive.new")" \
+        to_bronze --lake "$CACHE/archive-lake" --source "enrollment=$ROOT/sample/enrollment" 2>&1 </dev/null 9<&- | cat >"$log"
+    rm -rf "$CACHE/archive-lake"
+    # A cut archive, as a full disk leaves it, would crash every JVM.
+    if [ -s "$archive.new" ] &&
+        "$JAVA" "-XX:SharedArchiveFile=$archive.new" -XX:ErrorFile="$log" -version >/dev/null 2>&1; then
+        mv -f "$archive.new" "$archive"
+    else
+        rm -f "$archive.new"
+    fi
+}
+
 own_spark() { # the Spark of .venv
     local folder
     for folder in "$VENV"/lib/python3.*/site-packages/pyspark; do
@@ -235,10 +257,11 @@ set_up() { # core or dev
     PYTHON=$VENV/bin/python
     own_spark
     fetch_jars
+    archive_classes
 }
 
 prepare() { # core or dev
-    if prepared "$1" && have_jars; then
+    if prepared "$1" && have_jars && [ -e "$(class_archive)" ]; then
         PYTHON=$VENV/bin/python
         own_spark
         return
@@ -491,6 +514,9 @@ if [ "$deploy_mode" = client ]; then
     [ -z "${CARELAKE_DEBUG:-}" ] || jvm="$jvm -Dcarelake.log=warn"
     if [ -n "$lake" ]; then scratch=$lake/.tmp; else scratch=${TMPDIR:-/tmp}/carelake-$(id -u); fi
     jvm="$jvm $(jvm_option "-Dderby.system.home=$scratch") $(jvm_option "-Djava.io.tmpdir=$scratch")"
+    # The JVM itself checks that the archive is of this Java and these jars, and does without it otherwise.
+    [ $own-$place != yes-local ] || [ ! -s "$(class_archive)" ] ||
+        jvm="$jvm $(jvm_option "-XX:SharedArchiveFile=$(class_archive)") -Xlog:cds=off -Xlog:cds+dynamic=off"
     args+=(--conf "spark.driver.defaultJavaOptions=$jvm" --conf "spark.sql.warehouse.dir=$(uri "$scratch/warehouse")")
     case $place:$scratch in
         local:*,*) ;; # Spark reads a comma as a list of folders

@@ -112,6 +112,7 @@ class Machine:
         locks = b"".join((self.checkout / f).read_bytes() for f in ("pyproject.toml", "requirements.lock"))
         (venv / ".stamp-core").write_bytes(locks)
         (venv / "jars" / ".io.delta:delta-spark_4.2_2.13:4.4.0").touch()
+        (venv / "classes-17.0.15.jsa").touch()
         package = self.checkout / "lib" / "carelake"
         package.mkdir(parents=True)
         (package / "__init__.py").touch()
@@ -235,6 +236,19 @@ def test_deltas_jars_are_on_the_class_path_here_and_sent_to_a_cluster(machine: M
 def test_the_log_configuration_is_named_as_a_uri(machine: Machine) -> None:
     options = machine.run("pipeline").conf("spark.driver.defaultJavaOptions") or ""
     assert "/the%20cl%C3%B6ne%2C%20%231/conf/log4j2.properties" in options
+
+
+def test_the_jvm_starts_from_the_archived_classes_of_its_own_java_version(machine: Machine) -> None:
+    machine.set_up()
+    archive = machine.checkout / ".venv" / "classes-17.0.15.jsa"
+    option = f'"-XX:SharedArchiveFile={archive}"'
+    assert "SharedArchiveFile" not in (machine.run("pipeline").conf("spark.driver.defaultJavaOptions") or "")
+    archive.write_text("what a JVM wrote")
+    assert option in (machine.run("pipeline").conf("spark.driver.defaultJavaOptions") or "")
+    cluster = machine.run("--master", "spark://host:7077", "pipeline")
+    assert "SharedArchiveFile" not in (cluster.conf("spark.driver.defaultJavaOptions") or "")
+    machine.java("21.0.4")
+    assert "SharedArchiveFile" not in (machine.run("pipeline").conf("spark.driver.defaultJavaOptions") or "")
 
 
 def test_file_names_are_read_as_utf_8_in_a_c_locale(machine: Machine) -> None:
