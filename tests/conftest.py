@@ -44,7 +44,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from pyspark.sql import SparkSession
 
     scratch = tmp_path_factory.mktemp("spark")
-    jars = sorted((ROOT / ".venv" / "jars").glob("*.jar"))
+    from carelake.core.session import archived_classes
+
+    options = f"-Dderby.system.home={scratch} -XX:+UseParallelGC"
     builder = (
         SparkSession.builder.master("local[2]")
         .appName("carelake-tests")
@@ -58,15 +60,15 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.databricks.delta.commit.idempotencyCheck.enabled", "true")
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
         .config("spark.local.dir", str(scratch / "local"))
-        .config("spark.driver.extraJavaOptions", f"-Dderby.system.home={scratch} -XX:+UseParallelGC")
     )
-    if jars:
-        builder = builder.config("spark.jars", ",".join(map(str, jars)))
+    if any((ROOT / ".venv" / "jars").glob("*.jar")):
+        builder = builder.config("spark.driver.extraClassPath", f"{ROOT}/.venv/jars/*")
+        options += archived_classes(ROOT)
     else:
         builder = builder.config("spark.jars.packages", "io.delta:delta-spark_4.2_2.13:4.4.0").config(
             "spark.jars.ivy", str(ROOT / ".venv" / "ivy")
         )
-    session = builder.getOrCreate()
+    session = builder.config("spark.driver.extraJavaOptions", options).getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     yield session
     session.stop()

@@ -31,6 +31,17 @@ def driver_memory_mib() -> int:
     return max(1024, min(8192, total * 2 // 5))
 
 
+def archived_classes(home: Path) -> str:
+    """JVM options, each after a blank, to start from the classes that the set-up of `home` archived; empty without any.
+
+    The JVM itself checks that they are of its version and of the same class path, and does without them otherwise.
+    """
+    for archive in sorted((home / ".venv").glob("classes-*.jsa")):
+        if archive.stat().st_size:
+            return f' "-XX:SharedArchiveFile={archive}" -Xlog:cds=off -Xlog:cds+dynamic=off'
+    return ""
+
+
 def start(app: str, scratch: str | None) -> SparkSession:
     """The session of a job, ready for Delta. `scratch` is a local folder for spill. Raises ConfigError."""
     import pyspark
@@ -43,15 +54,15 @@ def start(app: str, scratch: str | None) -> SparkSession:
     if not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"} & set(
         os.environ
     ):  # plain Python, not the launcher
-        jars = sorted((HOME / ".venv" / "jars").glob("*.jar"))
         settings = _properties(HOME / "conf" / "spark" / "local.conf")
         settings.setdefault("spark.master", "local[*]")
-        if jars:
-            settings["spark.jars"] = ",".join(map(str, jars))
-        else:
-            settings.setdefault("spark.jars.packages", "io.delta:delta-spark_4.2_2.13:4.4.0")
         quiet = (HOME / "conf" / "log4j2.properties").as_uri()  # Spark's own messages show values of records
         settings["spark.driver.defaultJavaOptions"] += f" -Dlog4j2.configurationFile={quiet}"
+        if any((HOME / ".venv" / "jars").glob("*.jar")):
+            settings["spark.driver.extraClassPath"] = f"{HOME}/.venv/jars/*"
+            settings["spark.driver.defaultJavaOptions"] += archived_classes(HOME)
+        else:
+            settings.setdefault("spark.jars.packages", "io.delta:delta-spark_4.2_2.13:4.4.0")
         settings.setdefault("spark.driver.memory", f"{driver_memory_mib()}m")
         if scratch:
             settings["spark.local.dir"] = scratch
