@@ -34,7 +34,7 @@ def population(patients: int, seed: int) -> Path:
     if (folder / ".complete").exists():
         return folder
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(parents=True)
     run(
         [sys.executable, "-m", "carelake", "generate", "--out", str(folder), "--patients", str(patients), "--seed", str(seed)],
         folder / "generate.log",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from carelake.bronze.source import Source
 from carelake.silver.conformed import clock
-from carelake.silver.conformed.encounter import ENCOUNTER
+from carelake.silver.conformed.encounter import ENCOUNTER, elective
 from carelake.silver.conformed.event import EVENT
 from carelake.silver.conformed.facility import FACILITY
 from carelake.silver.conformed.note import NOTE
@@ -74,8 +74,7 @@ def encounter(records: DataFrame) -> DataFrame:
     planned = (
         f"CASE WHEN {urgency} = 'EL' OR {f.has_code('type', '8715000')} THEN true "
         f"WHEN {urgency} IN ('EM', 'UR', 'S', 'A') OR get(hospitalization.admitSource.coding, 0).code = 'emd' THEN false "
-        f"WHEN _class = 'emergency' OR {said} RLIKE '(^|[^-a-z])emergency' THEN false "
-        f"WHEN {said} RLIKE '(^|[^a-z])(elective|planned|non-?urgent)([^a-z]|$)' THEN true END"
+        f"WHEN _class = 'emergency' THEN false ELSE {elective(said)} END"
     )
     provider = "coalesce({}, get(_people, 0)).individual".format(
         ", ".join(f"get(filter(_people, p -> {f.has_code('p.type', code)}), 0)" for code in ("PPRF", "ATND"))

@@ -62,3 +62,11 @@ ENCOUNTER = Table(
     ),
     cluster_by=("_source", "source_person_id"),
 )
+
+
+def elective(said: str) -> str:
+    """BOOLEAN: whether words (SQL of lower-case text) call an admission planned; NULL when they say neither."""
+    return (
+        f"CASE WHEN {said} RLIKE '(^|[^-a-z])emergency' THEN false "
+        f"WHEN {said} RLIKE '(^|[^a-z])(elective|planned|non-?urgent)([^a-z]|$)' THEN true END"
+    )

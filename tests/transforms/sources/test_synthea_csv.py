@@ -1,0 +1,195 @@
+"""Synthea's CSV: from rows as the versions 3.0 to 3.3 write them to the contracts."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from carelake.sources.synthea_csv import SOURCE
+from tests.helpers.bronze import bronze, mapped
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row, SparkSession
+
+
+def rows(spark: SparkSession, mapping: str, **files: str) -> list[Row]:
+    texts = {f"{kind}.csv": text.encode() for kind, text in files.items()}
+    return mapped(SOURCE, mapping, bronze(spark, SOURCE, texts)).collect()
+
+
+def one(spark: SparkSession, mapping: str, **files: str) -> Row:
+    (row,) = rows(spark, mapping, **files)
+    return row
+
+
+def codes(row: Row, column: str = "codings") -> list[tuple[Any, Any]]:
+    return [(c["system"], c["code"]) for c in row[column]]
+
+
+def problems(row: Row) -> list[str]:
+    return [p for p in row["_problems"] if p]
+
+
+def test_patient_has_the_systems_of_the_fhir_export(spark: SparkSession) -> None:
+    text = (
+        "Id,BIRTHDATE,DEATHDATE,SSN,DRIVERS,PASSPORT,FIRST,LAST,RACE,ETHNICITY,GENDER,ADDRESS,CITY,STATE,ZIP,LAT,LON\n"
+        'p1,1950-02-03,2020-05-06,999-10-1000,,X1,Ann,Doe,white,nonhispanic,F,"1 Elm Street, Unit 2",Boston,Massachusetts,02101,42.1,-71.5\n'
+    )
+    row = one(spark, "patients", patients=text)
+    assert {(i["system"], i["value"]) for i in row["identifiers"]} == {
+        ("https://github.com/synthetichealth/synthea", "p1"), ("http://hl7.org/fhir/sid/us-ssn", "999-10-1000"),
+        ("http://hl7.org/fhir/sid/passport-USA", "X1"),
+    }  # fmt: skip
+    assert (row["birth_date"], row["death_date"], row["sex"]) == (
+        date(1950, 2, 3),
+        date(2020, 5, 6),
+        "female",
+    )
+    assert (row["race"], row["ethnicity"], row["zip"]) == ("2106-3", "not_hispanic", "02101")
+    assert row["address_line"] == "1 Elm Street, Unit 2"
+
+
+def test_a_version_without_passport_column_and_an_impossible_birth_date(spark: SparkSession) -> None:
+    row = one(spark, "patients", patients="Id,BIRTHDATE,RACE,GENDER\np1,1950-02-30,other,X\n")
+    assert (row["identifiers"][0]["value"], len(row["identifiers"]), row["race"], row["sex"]) == (
+        "p1",
+        1,
+        None,
+        "unknown",
+    )
+    assert problems(row) == ["R_DATE:birthdate"]
+
+
+def test_each_of_the_ten_classes_is_a_visit(spark: SparkSession) -> None:
+    expected = {
+        "wellness": "outpatient", "ambulatory": "outpatient", "outpatient": "outpatient", "urgentcare": "urgent_care",
+        "emergency": "emergency", "inpatient": "inpatient", "snf": "skilled_nursing", "hospice": "hospice", "home": "home",
+        "virtual": "telehealth",
+    }  # fmt: skip
+    text = "Id,START,STOP,PATIENT,ENCOUNTERCLASS,CODE,DESCRIPTION,REASONCODE\n" + "".join(
+        f"{c},2020-01-02T03:04:05Z,2020-01-02T04:04:05Z,p,{c},185345009,Encounter,\n" for c in expected
+    )
+    found = rows(spark, "encounters", encounters=text)
+    assert {r["source_encounter_id"]: r["visit_class"] for r in found} == expected
+    assert {r["start_datetime"] for r in found} == {datetime(2020, 1, 2, 3, 4, 5)}
+    assert all(r["reasons"] == [] and r["has_time"] for r in found)
+
+
+def test_an_elective_admission_says_so(spark: SparkSession) -> None:
+    text = (
+        "Id,START,STOP,PATIENT,ENCOUNTERCLASS,CODE,DESCRIPTION\na,2020-01-02,2020-01-03,p,inpatient,1,Elective admission\n"
+        "b,2020-01-02,2020-01-03,p,inpatient,2,Emergency hospital admission\nc,2020-01-02,2020-01-03,p,inpatient,3,Admission\n"
+    )
+    found = {r["source_encounter_id"]: r["planned"] for r in rows(spark, "encounters", encounters=text)}
+    assert found == {"a": True, "b": False, "c": None}
+
+
+def test_a_condition_without_a_system_column_is_snomed(spark: SparkSession) -> None:
+    older = one(
+        spark,
+        "conditions",
+        conditions="START,STOP,PATIENT,ENCOUNTER,CODE,DESCRIPTION\n2020-01-01,,p,e,38341003,Hypertension\n",
+    )
+    assert codes(older) == [("http://snomed.info/sct", "38341003")]
+    assert (older["clinical_status"], older["end_datetime"], older["has_time"]) == ("active", None, False)
+    newer = one(
+        spark, "conditions",
+        conditions="START,STOP,PATIENT,ENCOUNTER,SYSTEM,CODE,DESCRIPTION\n2020-01-01,2020-02-01,p,e,SNOMED-CT,38341003,Hypertension\n",
+    )  # fmt: skip
+    assert codes(newer) == [("SNOMED-CT", "38341003")]
+    assert newer["clinical_status"] == "resolved"
+
+
+def test_a_medication_is_an_order_with_the_end_that_was_sent(spark: SparkSession) -> None:
+    text = "START,STOP,PATIENT,ENCOUNTER,CODE,DESCRIPTION,DISPENSES\n2020-01-01T10:00:00Z,2020-03-01T10:00:00Z,p,e,310798,HCTZ,3\n"
+    row = one(spark, "medications", medications=text)
+    assert codes(row) == [("http://www.nlm.nih.gov/research/umls/rxnorm", "310798")]
+    assert (row["fact"], row["end_datetime"], row["type_concept_id"]) == (
+        "order",
+        datetime(2020, 3, 1, 10),
+        32838,
+    )
+
+
+def test_observations_are_numbers_or_words(spark: SparkSession) -> None:
+    text = (
+        "DATE,PATIENT,ENCOUNTER,CATEGORY,CODE,DESCRIPTION,VALUE,UNITS,TYPE\n"
+        "2020-01-01T10:00:00Z,p,e,vital-signs,8302-2,Body Height,187.9,cm,numeric\n"
+        "2020-01-01T10:00:00Z,p,e,survey,93025-5,PRAPARE,Yes,{nominal},text\n"
+        "2020-01-01T10:00:00Z,p,,,QALY,QALY,12.5,a,numeric\n"
+        "2020-01-01T10:00:00Z,p,e,laboratory,2339-0,Glucose,high,mg/dL,numeric\n"
+        "2020-01-01T10:00:00Z,p,e,survey,63586-2,Income,24198,/a,text\n"
+    )
+    height, survey, score, broken, income = rows(spark, "observations", observations=text)
+    assert (height["domain_hint"], height["value_number"], height["unit_code"]) == (
+        "Measurement",
+        187.9,
+        "cm",
+    )
+    assert codes(height) == [("http://loinc.org", "8302-2")]
+    assert (survey["domain_hint"], survey["value_text"], survey["unit_code"]) == ("Observation", "Yes", None)
+    assert codes(score) == [("https://github.com/synthetichealth/synthea", "QALY")]
+    assert score["source_encounter_id"] is None
+    assert problems(broken) == ["R_TYPE:value"]
+    assert (income["value_number"], income["unit_code"], income["value_text"]) == (24198.0, "/a", None)
+    assert income["domain_hint"] == "Observation"
+
+
+def test_an_allergy_of_an_unknown_system_is_snomed_and_a_drug_allergy_rxnorm(spark: SparkSession) -> None:
+    text = (
+        "START,STOP,PATIENT,ENCOUNTER,CODE,SYSTEM,DESCRIPTION\n2020-01-01,,p,e,419199007,Unknown,Allergy\n"
+        "2020-01-01,,p,e,7980,RxNorm,Penicillin\n"
+    )
+    found = rows(spark, "allergies", allergies=text)
+    assert [codes(r) for r in found] == [[("http://snomed.info/sct", "419199007")], [("RxNorm", "7980")]]
+
+
+def test_insurance_ends_the_day_before_the_next_begins(spark: SparkSession) -> None:
+    payers = "Id,NAME,OWNERSHIP\nm,Medicare,GOVERNMENT\nh,Humana,PRIVATE\nn,NO_INSURANCE,NO_INSURANCE\n"
+    spans = (
+        "PATIENT,MEMBERID,START_DATE,END_DATE,PAYER,PLAN_OWNERSHIP\np,1,2019-03-01T08:00:00Z,2020-03-01T08:00:00Z,h,Self\n"
+        "p,1,2020-03-01T08:00:00Z,2021-03-01T08:00:00Z,m,Self\np,1,2021-03-01T08:00:00Z,2022-03-01T08:00:00Z,n,\n"
+    )
+    found = rows(spark, "coverage", payers=payers, payer_transitions=spans)
+    assert sorted((r["payer"], r["payer_type"], r["start_date"], r["end_date"]) for r in found) == [
+        ("Humana", "commercial", date(2019, 3, 1), date(2020, 2, 29)),
+        ("Medicare", "medicare", date(2020, 3, 1), date(2021, 2, 28)),
+        ("NO_INSURANCE", "self_pay", date(2021, 3, 1), date(2022, 2, 28)),
+    ]
+
+
+def test_insurance_of_3_0_is_in_whole_years(spark: SparkSession) -> None:
+    spans = "PATIENT,MEMBERID,START_YEAR,END_YEAR,PAYER,SECONDARY_PAYER,OWNERSHIP,OWNERNAME\np,1,2014,2015,m,,Self,\n"
+    row = one(spark, "coverage", payers="Id,NAME\nm,Medicare\n", payer_transitions=spans)
+    assert (row["start_date"], row["end_date"], row["plan"]) == (date(2014, 1, 1), date(2015, 12, 31), "Self")
+
+
+def test_a_device_keeps_its_udi_and_a_supply_its_quantity(spark: SparkSession) -> None:
+    device = one(
+        spark, "devices",
+        devices="START,STOP,PATIENT,ENCOUNTER,CODE,DESCRIPTION,UDI\n2020-01-01T00:00:00Z,,p,e,170615005,Nebulizer,(01)1\n",
+    )  # fmt: skip
+    assert (device["unique_device_id"], device["fact"]) == ("(01)1", "device")
+    supply = one(
+        spark,
+        "supplies",
+        supplies="DATE,PATIENT,ENCOUNTER,CODE,DESCRIPTION,QUANTITY\n2020-01-01,p,e,1,Gauze,3\n",
+    )
+    assert (supply["quantity"], supply["domain_hint"]) == (3.0, "Device")
+
+
+def test_organisations_and_providers(spark: SparkSession) -> None:
+    place = one(
+        spark, "organizations", organizations="Id,NAME,ADDRESS,CITY,STATE,ZIP,LAT,LON\no,Clinic,1 Main,Fitchburg,MA,01420,42.5,-71.8\n"
+    )  # fmt: skip
+    assert (place["name"], place["zip"], place["facility_kind"]) == ("Clinic", "01420", "organization")
+    who = one(
+        spark,
+        "providers",
+        providers="Id,ORGANIZATION,NAME,GENDER,SPECIALITY\nd,o,Ada Roe,F,GENERAL PRACTICE\n",
+    )
+    assert (who["sex"], who["source_facility_id"], codes(who, "specialty")) == (
+        "female",
+        "o",
+        [(None, "GENERAL PRACTICE")],
+    )
