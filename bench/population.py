@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 CACHE = ROOT / ".venv" / "cache"
 BYTES_A_PATIENT = 8 << 20  # about 4 MB of FHIR, CSV and RIF, and as much again for the lakes
 BYTES_AT_LEAST = 2 << 30
+# With RIF, Synthea counts people with Medicare alone until it has as many as asked for: of all ages, every 4.3rd (427 people for 100).
+PEOPLE_FOR_EACH = 4.3
 SENDERS = {"fhir": "fhir", "cms_rif": "bfd"}  # sender → Synthea's folder
 
 
@@ -29,14 +31,14 @@ def need_disk(patients: int) -> None:
 
 
 def population(patients: int, seed: int) -> Path:
-    """The folder of the population, made when it is not there."""
+    """The folder of a population of about so many people, made when it is not there."""
     folder = CACHE / (f"population-{patients}" + (f"-seed-{seed}" if seed != 1 else ""))
     if (folder / ".complete").exists():
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     run(
-        [sys.executable, "-m", "carelake", "generate", "--out", str(folder), "--patients", str(patients), "--seed", str(seed)],
+        [sys.executable, "-m", "carelake", "generate", "--out", str(folder), "--patients", str(max(1, round(patients / PEOPLE_FOR_EACH))), "--seed", str(seed)],
         folder / "generate.log",
     )  # fmt: skip
     shutil.rmtree(folder / "csv", ignore_errors=True)  # no sender of that format

@@ -82,7 +82,13 @@ def parser(job: str) -> argparse.ArgumentParser:
         p.add_argument("--storage", action="store_true", help="verify files and log")
     if job == "generate":
         p.add_argument("--out", required=True, metavar="DIR", help="where the population is written")
-        p.add_argument("--patients", type=int, default=100, metavar="N", help="living patients (default 100)")
+        p.add_argument(
+            "--patients",
+            type=int,
+            default=100,
+            metavar="N",
+            help="living people with Medicare; about three others come with each (default 100)",
+        )
         p.add_argument("--seed", type=int, default=1, metavar="N", help="seed of the population")
         p.add_argument("--state", default="Massachusetts", help="US state")
         p.add_argument("--ages", metavar="FROM-TO", help="ages, such as 35-90")

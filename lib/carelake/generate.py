@@ -41,7 +41,11 @@ def jars(cache: Path) -> Path:
 
 
 def generate(out: Path, patients: int, seed: int, state: str, ages: str | None, *, rif: bool = True) -> None:
-    """Write `out/fhir`, `out/csv` and `out/bfd` for `patients` living people. Raises ConfigError or UsageError."""
+    """Write `out/fhir`, `out/csv` and `out/bfd`. Raises ConfigError or UsageError.
+
+    With RIF, Synthea goes on until `patients` living people have Medicare and writes all others too (of all ages about
+    4.3 people for each, of ages 35 to 90 about 2.3); without RIF it writes that many living people, and the dead besides.
+    """
     if patients < 1:
         raise UsageError("--patients takes a number from 1")
     java = shutil.which("java")
