@@ -43,10 +43,10 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A local session with Delta."""
     from pyspark.sql import SparkSession
 
-    scratch = tmp_path_factory.mktemp("spark")
-    from carelake.core.session import archived_classes
+    from carelake.core.session import with_delta
 
-    options = f"-Dderby.system.home={scratch} -XX:+UseParallelGC"
+    scratch = tmp_path_factory.mktemp("spark")
+    jars, archive = with_delta(ROOT)
     builder = (
         SparkSession.builder.master("local[2]")
         .appName("carelake-tests")
@@ -60,15 +60,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.databricks.delta.commit.idempotencyCheck.enabled", "true")
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
         .config("spark.local.dir", str(scratch / "local"))
-    )
-    if any((ROOT / ".venv" / "jars").glob("*.jar")):
-        builder = builder.config("spark.driver.extraClassPath", f"{ROOT}/.venv/jars/*")
-        options += archived_classes(ROOT)
-    else:
-        builder = builder.config("spark.jars.packages", "io.delta:delta-spark_4.2_2.13:4.4.0").config(
-            "spark.jars.ivy", str(ROOT / ".venv" / "ivy")
+        .config("spark.jars.ivy", str(ROOT / ".venv" / "ivy"))
+        .config(
+            "spark.driver.extraJavaOptions", f"-Dderby.system.home={scratch} -XX:+UseParallelGC {archive}"
         )
-    session = builder.config("spark.driver.extraJavaOptions", options).getOrCreate()
+        .config(map=jars)
+    )
+    session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     yield session
     session.stop()

@@ -31,15 +31,21 @@ def driver_memory_mib() -> int:
     return max(1024, min(8192, total * 2 // 5))
 
 
-def archived_classes(home: Path) -> str:
-    """JVM options, each after a blank, to start from the classes that the set-up of `home` archived; empty without any.
+def with_delta(home: Path) -> tuple[dict[str, str], str]:
+    """Settings that put Delta's jars on the class path, and JVM options to start from the classes that the set-up archived.
 
-    The JVM itself checks that they are of its version and of the same class path, and does without them otherwise.
+    The JVM itself checks that the archive is of its version and of this class path, and does without it otherwise.
     """
-    for archive in sorted((home / ".venv").glob("classes-*.jsa")):
-        if archive.stat().st_size:
-            return f' "-XX:SharedArchiveFile={archive}" -Xlog:cds=off -Xlog:cds+dynamic=off'
-    return ""
+    if not any((home / ".venv" / "jars").glob("*.jar")):
+        return {"spark.jars.packages": "io.delta:delta-spark_4.2_2.13:4.4.0"}, ""
+    options = ""
+    archives = [
+        f for f in (home / ".venv").glob("classes-*.jsa") if f.stat().st_size
+    ]  # empty: could not be made
+    if archives:  # of several Javas: the last one
+        newest = max(archives, key=lambda f: f.stat().st_mtime)
+        options = f'"-XX:SharedArchiveFile={newest}" -Xlog:cds=off -Xlog:cds+dynamic=off'
+    return {"spark.driver.extraClassPath": f"{home}/.venv/jars/*"}, options
 
 
 def start(app: str, scratch: str | None) -> SparkSession:
@@ -54,15 +60,11 @@ def start(app: str, scratch: str | None) -> SparkSession:
     if not {"PYSPARK_GATEWAY_PORT", "PYSPARK_SUBMIT_ARGS"} & set(
         os.environ
     ):  # plain Python, not the launcher
-        settings = _properties(HOME / "conf" / "spark" / "local.conf")
+        jars, archive = with_delta(HOME)
+        settings = _properties(HOME / "conf" / "spark" / "local.conf") | jars
         settings.setdefault("spark.master", "local[*]")
         quiet = (HOME / "conf" / "log4j2.properties").as_uri()  # Spark's own messages show values of records
-        settings["spark.driver.defaultJavaOptions"] += f" -Dlog4j2.configurationFile={quiet}"
-        if any((HOME / ".venv" / "jars").glob("*.jar")):
-            settings["spark.driver.extraClassPath"] = f"{HOME}/.venv/jars/*"
-            settings["spark.driver.defaultJavaOptions"] += archived_classes(HOME)
-        else:
-            settings.setdefault("spark.jars.packages", "io.delta:delta-spark_4.2_2.13:4.4.0")
+        settings["spark.driver.defaultJavaOptions"] += f" -Dlog4j2.configurationFile={quiet} {archive}"
         settings.setdefault("spark.driver.memory", f"{driver_memory_mib()}m")
         if scratch:
             settings["spark.local.dir"] = scratch

@@ -19,6 +19,7 @@ from carelake.silver.conformed.coverage import COVERAGE
 from carelake.silver.conformed.encounter import ENCOUNTER
 from carelake.silver.conformed.event import EVENT
 from carelake.silver.conformed.facility import FACILITY
+from carelake.silver.conformed.lineage import coding
 from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.conformed.provider import PROVIDER
 from carelake.sources import cms_rif_codes as codes
@@ -37,7 +38,6 @@ from carelake.sources.cms_rif_columns import (
     NDC,
     ORGANISATION,
     by_kind,
-    coding,
     date,
     day,
     icd,

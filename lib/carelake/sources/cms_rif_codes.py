@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from carelake.silver.conformed.lineage import coding
 from carelake.sources.cms_rif_columns import (
     CLINICIAN,
     ENCOUNTER_ID,
@@ -25,7 +26,6 @@ from carelake.sources.cms_rif_columns import (
     LINE_TYPE,
     LIVE,
     PCS,
-    coding,
     date,
     day,
     icd,

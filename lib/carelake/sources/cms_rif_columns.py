@@ -8,6 +8,7 @@ import pyspark.sql.functions as F
 from pyspark.sql.window import Window
 
 from carelake.core.delimited import fields
+from carelake.silver.conformed.lineage import coding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,14 +54,6 @@ def state(column: str) -> str:
     """SQL of a state's two letters from them or from the code of the Social Security Administration."""
     pairs = ", ".join(f"'{n:02d}', '{s}'" for n, s in enumerate(_SSA_STATES, start=1))
     return f"coalesce(try_element_at(map({pairs}), {column}), CASE WHEN {column} RLIKE '^[A-Z]{{2}}$' THEN {column} END)"
-
-
-def coding(system: str, code: str) -> str:
-    """SQL of one coding; `system` is SQL."""
-    return (
-        f"named_struct('system', {system}, 'code', {code}, 'display', cast(NULL AS string), "
-        "'user_selected', cast(NULL AS boolean))"
-    )
 
 
 def by_kind(default: str, **values: str) -> str:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pyspark.sql.functions as F
 
+from carelake.silver.conformed.lineage import coding
 from carelake.sources.cms_rif_columns import (
     CCN,
     NPI,
     ORGANISATION,
-    coding,
     read,
     state,
 )

@@ -9,6 +9,7 @@ from carelake.silver.conformed import clock
 from carelake.silver.conformed.encounter import ENCOUNTER, elective
 from carelake.silver.conformed.event import EVENT
 from carelake.silver.conformed.facility import FACILITY
+from carelake.silver.conformed.lineage import EHR, type_concept
 from carelake.silver.conformed.note import NOTE
 from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.conformed.provider import PROVIDER
@@ -91,14 +92,14 @@ def encounter(records: DataFrame) -> DataFrame:
     return f.rows(frame, {
         "source_person_id": f.person("subject"), "source_encounter_id": "id", "visit_class": "_class",
         "class_source_value": f"concat_ws(':', class.code, {f.first_code('get(type, 0)')})",
-        "planned": planned, **f.times("_start", "_end"),
+        "planned": planned, **clock.times("_start", "_end"),
         "zone_assumed": f"coalesce({clock.zone_assumed('_start')}, false)",
         "part_of": f.reference("partOf"), "types": f.all_codings("type"), "reasons": f.all_codings("reasonCode"),
         "source_facility_id": f"coalesce({f.reference('serviceProvider')}, {f.reference('get(location, 0).location')})",
         "source_provider_id": f.clinician(provider),
         "admitted_from": f.first_code("hospitalization.admitSource"),
         "discharged_to": f.first_code("hospitalization.dischargeDisposition"),
-        "type_concept_id": f.type_concept(f.EHR),
+        "type_concept_id": type_concept(EHR),
     }, *f.status_problems(), *f.BAD_TIMES,
         excluded="CASE WHEN status IN ('planned', 'cancelled') THEN 'not_done' END",
     )  # fmt: skip
@@ -119,7 +120,7 @@ def condition(records: DataFrame) -> DataFrame:
         source_encounter_id=f.reference("encounter"),
         source_provider_id=f"coalesce({f.clinician('asserter')}, {f.clinician('recorder')})",
         role="CASE WHEN _listed THEN 'problem_list' END", clinical_status=f.first_code("clinicalStatus"),
-        type_concept_id=f"CASE WHEN _listed THEN {f.type_concept(_PROBLEM_LIST)} ELSE {f.type_concept(f.EHR)} END",
+        type_concept_id=f"CASE WHEN _listed THEN {type_concept(_PROBLEM_LIST)} ELSE {type_concept(EHR)} END",
     ), retracted, f.no_code("code"), *f.BAD_TIMES, excluded=excluded)  # fmt: skip
 
 
@@ -249,7 +250,7 @@ def medication(records: DataFrame) -> DataFrame:
             refills="dispenseRequest.numberOfRepeatsAllowed",
             sig="nullif(array_join(transform(dosageInstruction, x -> coalesce(x.text, x.patientInstruction)), '; '), '')",
             dose_per_day=f"CASE WHEN size(dosageInstruction) = 1 THEN {per_day} END",
-            route=f.codings(f"{dose}.route"), type_concept_id=f.type_concept(_PRESCRIPTION),
+            route=f.codings(f"{dose}.route"), type_concept_id=type_concept(_PRESCRIPTION),
         ), *f.status_problems(), unknown, no_code, *f.BAD_TIMES,
         excluded="CASE WHEN status IN ('cancelled', 'draft') OR doNotPerform THEN 'not_done' "
                  "WHEN intent IN ('plan', 'proposal', 'option') THEN 'not_an_order' END",
@@ -263,7 +264,7 @@ def medication(records: DataFrame) -> DataFrame:
             source_encounter_id=f.reference("context"), source_provider_id=f.first_clinician("performer.actor"),
             clinical_status="status", stop_reason=f.words("get(statusReason, 0)"), based_on=f.reference("request"),
             quantity=f.number("dosage.dose.value"), unit_text="dosage.dose.unit", sig="dosage.text",
-            route=f.codings("dosage.route"), type_concept_id=f.type_concept(_ADMINISTRATION),
+            route=f.codings("dosage.route"), type_concept_id=type_concept(_ADMINISTRATION),
         ), *f.status_problems(), unknown, no_code, *f.BAD_TIMES,
         excluded="CASE WHEN status = 'not-done' THEN 'not_done' END",
     )  # fmt: skip
@@ -278,7 +279,7 @@ def immunization(records: DataFrame) -> DataFrame:
         "patient", "vaccineCode", "immunization", "'Drug'",
         source_encounter_id=f.reference("encounter"), source_provider_id=f.first_clinician("performer.actor"),
         clinical_status="status", lot_number="lotNumber", quantity=f.number("doseQuantity.value"),
-        unit_text="doseQuantity.unit", route=f.codings("route"), type_concept_id=f.type_concept(_ADMINISTRATION),
+        unit_text="doseQuantity.unit", route=f.codings("route"), type_concept_id=type_concept(_ADMINISTRATION),
     ), *f.status_problems(), f.no_code("vaccineCode"), *f.BAD_TIMES,
         excluded="CASE WHEN status = 'not-done' THEN 'not_done' END",
     )  # fmt: skip
@@ -371,7 +372,7 @@ def note(records: DataFrame) -> DataFrame:
         "note_datetime": clock.local("_start"), "has_time": f"coalesce({clock.has_time('_start')}, false)",
         "codings": f.codings("type"), "title": f"coalesce(_a.title, description, {f.words('type')})", "text": "_body",
         "content_type": "_a.contentType", "encoding": "_set", "language": "_a.language", "status": "status",
-        "type_concept_id": f.type_concept(_EHR_NOTE),
+        "type_concept_id": type_concept(_EHR_NOTE),
     }, *f.status_problems(), clock.bad_date("date", "_start"),
         f.when("docStatus = 'entered-in-error'", "R_RETRACTED:entered_in_error"),
         f.when("_a.data IS NOT NULL AND _body IS NULL AND coalesce(_a.contentType, 'text/') LIKE 'text/%'",

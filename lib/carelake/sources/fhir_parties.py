@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carelake.silver.conformed import clock
+from carelake.silver.conformed.lineage import EHR, type_concept
 from carelake.sources import fhir_shapes as f
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def patient(records: DataFrame) -> DataFrame:
         "ethnicity_source_value": "coalesce(_ethnicity_text, get(_ethnicity, 0).valueCoding.display)",
         "death_date": died,
         "death_datetime": f"CASE WHEN {clock.has_time('deceasedDateTime')} THEN {clock.local('deceasedDateTime')} END",
-        "death_type_concept_id": f"CASE WHEN deceasedDateTime IS NOT NULL THEN {f.type_concept(f.EHR)} END",
+        "death_type_concept_id": f"CASE WHEN deceasedDateTime IS NOT NULL THEN {type_concept(EHR)} END",
         "address_line": "array_join(_address.line, ', ')", "city": "_address.city", "state": "_address.state",
         "zip": "_address.postalCode", "county": "_address.district", "country": "_address.country",
         "latitude": f"get(filter({geo}, x -> x.url = 'latitude'), 0).valueDecimal",

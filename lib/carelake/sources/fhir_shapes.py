@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carelake.silver.conformed import clock
-from carelake.silver.conformed.lineage import CODING
+from carelake.silver.conformed.lineage import CODING, EHR, type_concept
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-EHR = 32817  # OMOP type concept: EHR
 
 FHIR_CODING = "struct<system:string,code:string,display:string,userSelected:boolean>"
 _CONCEPT = f"struct<coding:array<{FHIR_CODING}>,text:string>"
@@ -241,23 +239,6 @@ def identifier(identifiers: str, system: str) -> str:
     return f"get(filter({identifiers}, x -> x.system = '{system}' AND x.value IS NOT NULL), 0).value"
 
 
-def times(start: str, end: str = "cast(NULL AS string)") -> dict[str, str]:
-    """The time columns of a contract, from texts."""
-    return {
-        "start_datetime": clock.local(start),
-        "end_datetime": clock.local(end),
-        "start_at": clock.instant(start, "sender.time_zone"),
-        "end_at": clock.instant(end, "sender.time_zone"),
-        "has_time": f"coalesce({clock.has_time(start)}, false)",
-    }
-
-
-def type_concept(otherwise: int) -> str:
-    """The sender's type concept; where that is plain EHR or none, the more exact one of the record's kind."""
-    given = f"coalesce(sender.type_concept_id, {EHR})"
-    return f"CASE WHEN {given} = {EHR} THEN {otherwise} ELSE {given} END"
-
-
 def parsed(records: DataFrame, kind: str, **columns: str) -> DataFrame:
     """The resource's fields as columns beside lineage and sender, then the further columns.
 
@@ -298,7 +279,7 @@ def event(subject: str, concept: str, fact: str, hint: str, **more: str) -> dict
     return {
         "source_person_id": person(subject), "source_event_id": "id", "fact": f"'{fact}'", "domain_hint": hint,
         "codings": codings(concept), "code_text": uncoded(concept), "type_concept_id": type_concept(EHR),
-        **times("_start", "_end"), **more,
+        **clock.times("_start", "_end"), **more,
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from carelake.silver.conformed.coverage import COVERAGE
 from carelake.silver.conformed.encounter import ENCOUNTER, elective
 from carelake.silver.conformed.event import EVENT
 from carelake.silver.conformed.facility import FACILITY
-from carelake.silver.conformed.lineage import CODING
+from carelake.silver.conformed.lineage import CODING, EHR, coding, type_concept
 from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.conformed.provider import PROVIDER
 
@@ -45,7 +45,7 @@ _KEYS = {
 }  # fmt: skip
 _MAY_BE_BLANK = ("ENCOUNTER",)  # quality of life and the like belong to no encounter
 _NAME = re.compile(rf"^({'|'.join(sorted(_KEYS, key=len, reverse=True))})(?:[-_][0-9]+)?\.csv(?:\.gz)?$")
-_PRESCRIPTION, _ADMINISTRATION, _EHR = 32838, 32818, 32817
+_PRESCRIPTION, _ADMINISTRATION = 32838, 32818
 _SNOMED, _RXNORM, _LOINC, _CVX, _UCUM = (
     "http://snomed.info/sct", "http://www.nlm.nih.gov/research/umls/rxnorm", "http://loinc.org", "http://hl7.org/fhir/sid/cvx",
     "http://unitsofmeasure.org",
@@ -58,18 +58,15 @@ def units(stream: BinaryIO, name: str) -> Iterator[Unit]:
     if named is None:
         raise FileProblem("F_WRONG_FORMAT", "file_name")
     kind = named[1]
-    block, seen = ("", ""), dict[str, int]()
+    block, seen = ["", ""], dict[str, int]()
     for record in records(stream, sep=",", quoted=True, required=_KEYS[kind], refuse=FileProblem):
         parts = [_value(record.values, column) for column in _KEYS[kind]]
         whole = all(p or c in _MAY_BE_BLANK for p, c in zip(parts, _KEYS[kind], strict=True))
         problem = record.problem or (None if whole else "R_ID:key_missing")
         key = "|".join(parts) if whole else None
         if key and _KEYS[kind] is _OF_ENCOUNTER:
-            if block != (
-                parts[0],
-                parts[1],
-            ):  # an encounter's rows stand together: nothing more has to be remembered
-                block, seen = (parts[0], parts[1]), {}
+            if block != parts[:2]:  # an encounter's rows stand together: nothing more has to be remembered
+                block, seen = parts[:2], {}
             seen[key] = seen.get(key, 0) + 1
             key = key if seen[key] == 1 else f"{key}|{seen[key]}"
         yield Unit(kind, key, None, record.raw, record.byte_offset, record.record_no, problem, record.header)
@@ -94,24 +91,10 @@ def _read(rows: DataFrame, *columns: str) -> DataFrame:
     return fields(rows, columns, sep=",", quoted=True)
 
 
-def _coding(system: str, code: str = "CODE", display: str = "DESCRIPTION") -> str:
+def _codings(system: str, code: str = "CODE", display: str = "DESCRIPTION") -> str:
     """SQL of an array of one coding, empty without a code; `system` is SQL."""
-    one = f"named_struct('system', {system}, 'code', {code}, 'display', {display}, 'user_selected', cast(NULL AS boolean))"
+    one = coding(system, code, display)
     return f"cast(CASE WHEN {code} IS NOT NULL THEN array({one}) ELSE array() END AS {CODING})"
-
-
-def _type(otherwise: int) -> str:
-    """The sender's type concept; where that is plain EHR or none, the more exact one of the record's kind."""
-    given = f"coalesce(sender.type_concept_id, {_EHR})"
-    return f"CASE WHEN {given} = {_EHR} THEN {otherwise} ELSE {given} END"
-
-
-def _times(start: str, end: str) -> list[str]:
-    return [
-        f"{clock.local(start)} AS start_datetime", f"{clock.local(end)} AS end_datetime",
-        f"{clock.instant(start, 'sender.time_zone')} AS start_at", f"{clock.instant(end, 'sender.time_zone')} AS end_at",
-        f"coalesce({clock.has_time(start)}, false) AS has_time",
-    ]  # fmt: skip
 
 
 def _problems(*texts: str) -> str:
@@ -134,12 +117,11 @@ def _events(
     frame = _read(rows, *dict.fromkeys((*known, *columns))).selectExpr(
         "*", f"{start} AS _start", f"{end} AS _end"
     )
-    named = {"type_concept_id": _type(_EHR), **more}
+    named = {"type_concept_id": type_concept(EHR), **clock.times("_start", "_end"), **more}
     return frame.selectExpr(
         "PATIENT AS source_person_id", "record_key AS source_event_id", "ENCOUNTER AS source_encounter_id",
-        f"{hint} AS domain_hint", f"'{fact}' AS fact", f"{_coding(system)} AS codings",
-        "CASE WHEN CODE IS NULL THEN DESCRIPTION END AS code_text", *_times("_start", "_end"),
-        *[f"{sql} AS {name}" for name, sql in named.items()],
+        f"{hint} AS domain_hint", f"'{fact}' AS fact", f"{_codings(system)} AS codings",
+        "CASE WHEN CODE IS NULL THEN DESCRIPTION END AS code_text", *[f"{sql} AS {name}" for name, sql in named.items()],
         f"array({clock.bad_date('start', '_start')}, {clock.bad_date('end', '_end')}, "
         "CASE WHEN CODE IS NULL AND DESCRIPTION IS NULL THEN 'R_SCHEMA:code_missing' END, "
         f"{problem}) AS _problems", "_at",
@@ -180,7 +162,7 @@ def patients(rows: DataFrame) -> DataFrame:
         "RACE AS race_source_value",
         "CASE lower(ETHNICITY) WHEN 'hispanic' THEN 'hispanic' WHEN 'nonhispanic' THEN 'not_hispanic' END AS ethnicity",
         "ETHNICITY AS ethnicity_source_value", f"{death} AS death_date",
-        f"CASE WHEN {death} IS NOT NULL THEN {_type(_EHR)} END AS death_type_concept_id",
+        f"CASE WHEN {death} IS NOT NULL THEN {type_concept(EHR)} END AS death_type_concept_id",
         "ADDRESS AS address_line", "CITY AS city", "STATE AS state", "ZIP AS zip", "COUNTY AS county", "'US' AS country",
         "try_cast(LAT AS double) AS latitude", "try_cast(LON AS double) AS longitude",
         _problems("BIRTHDATE", "DEATHDATE"), "_at",
@@ -204,10 +186,10 @@ def encounters(rows: DataFrame) -> DataFrame:
     return frame.selectExpr(
         "PATIENT AS source_person_id", "ID AS source_encounter_id", "_class AS visit_class",
         "concat_ws(':', ENCOUNTERCLASS, CODE) AS class_source_value",
-        f"CASE WHEN _class = 'emergency' THEN false ELSE {elective('_said')} END AS planned", *_times("START", "STOP"),
-        f"coalesce({clock.zone_assumed('START')}, false) AS zone_assumed", f"{_coding(repr(_SNOMED))} AS types",
-        f"{_coding(repr(_SNOMED), 'REASONCODE', 'REASONDESCRIPTION')} AS reasons", "ORGANIZATION AS source_facility_id",
-        "PROVIDER AS source_provider_id", f"{_type(_EHR)} AS type_concept_id", _problems("START", "STOP"), "_at",
+        f"CASE WHEN _class = 'emergency' THEN false ELSE {elective('_said')} END AS planned", *[f"{sql} AS {name}" for name, sql in clock.times("START", "STOP").items()],
+        f"coalesce({clock.zone_assumed('START')}, false) AS zone_assumed", f"{_codings(repr(_SNOMED))} AS types",
+        f"{_codings(repr(_SNOMED), 'REASONCODE', 'REASONDESCRIPTION')} AS reasons", "ORGANIZATION AS source_facility_id",
+        "PROVIDER AS source_provider_id", f"{type_concept(EHR)} AS type_concept_id", _problems("START", "STOP"), "_at",
     )  # fmt: skip
 
 
@@ -225,7 +207,7 @@ def medications(rows: DataFrame) -> DataFrame:
     """Orders. DISPENSES counts past and expected fills and is no quantity; an administration is not told apart."""
     return _events(
         rows, "order", "'Drug'", repr(_RXNORM), "START", "STOP", start="START", end="STOP",
-        clinical_status="CASE WHEN STOP IS NULL THEN 'active' ELSE 'stopped' END", type_concept_id=_type(_PRESCRIPTION),
+        clinical_status="CASE WHEN STOP IS NULL THEN 'active' ELSE 'stopped' END", type_concept_id=type_concept(_PRESCRIPTION),
     )  # fmt: skip
 
 
@@ -264,7 +246,7 @@ def immunizations(rows: DataFrame) -> DataFrame:
     """Vaccines given."""
     return _events(
         rows, "immunization", "'Drug'", repr(_CVX), "DATE", start="`DATE`", end=_NEVER, clinical_status="'completed'",
-        type_concept_id=_type(_ADMINISTRATION),
+        type_concept_id=type_concept(_ADMINISTRATION),
     )  # fmt: skip
 
 
@@ -312,7 +294,7 @@ def providers(rows: DataFrame) -> DataFrame:
     return _read(rows, "ID", "ORGANIZATION", "NAME", "GENDER", "SPECIALITY").selectExpr(
         "ID AS source_provider_id", "NAME AS name",
         "CASE upper(GENDER) WHEN 'M' THEN 'male' WHEN 'F' THEN 'female' END AS sex",
-        f"{_coding('cast(NULL AS string)', 'SPECIALITY', 'SPECIALITY')} AS specialty", "ORGANIZATION AS source_facility_id", "_at",
+        f"{_codings('cast(NULL AS string)', 'SPECIALITY', 'SPECIALITY')} AS specialty", "ORGANIZATION AS source_facility_id", "_at",
     )  # fmt: skip
 
 

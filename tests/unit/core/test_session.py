@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from carelake.core.session import archived_classes
+from carelake.core.session import with_delta
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,9 +12,19 @@ if TYPE_CHECKING:
 
 def test_an_archive_of_classes_that_failed_is_empty_and_not_used(tmp_path: Path) -> None:
     folder = tmp_path / ".venv"
-    folder.mkdir()
-    assert archived_classes(tmp_path) == ""
+    (folder / "jars").mkdir(parents=True)
+    (folder / "jars" / "delta.jar").touch()
+    on_path = {"spark.driver.extraClassPath": f"{folder}/jars/*"}
+    assert with_delta(tmp_path) == (on_path, "")
     (folder / "classes-17.0.15.jsa").touch()
-    assert archived_classes(tmp_path) == ""
+    assert with_delta(tmp_path) == (on_path, "")
     (folder / "classes-17.0.15.jsa").write_text("what a JVM wrote")
-    assert archived_classes(tmp_path).startswith(f' "-XX:SharedArchiveFile={folder}/classes-17.0.15.jsa"')
+    settings, options = with_delta(tmp_path)
+    assert settings == on_path
+    assert options.startswith(f'"-XX:SharedArchiveFile={folder}/classes-17.0.15.jsa"')
+
+
+def test_without_jars_at_hand_spark_fetches_them(tmp_path: Path) -> None:
+    settings, options = with_delta(tmp_path)
+    assert set(settings) == {"spark.jars.packages"}
+    assert options == ""

@@ -54,3 +54,14 @@ def day(text: str) -> str:
 def bad_date(field: str, text: str) -> str:
     """STRING: `R_DATE:field` when text was sent that is no real date or time, else NULL."""
     return f"CASE WHEN {text} IS NOT NULL AND ({local(text)}) IS NULL THEN 'R_DATE:{field}' END"
+
+
+def times(start: str, end: str = "cast(NULL AS string)") -> dict[str, str]:
+    """SQL of the time columns of a contract by name, from texts."""
+    return {
+        "start_datetime": local(start),
+        "end_datetime": local(end),
+        "start_at": instant(start, "sender.time_zone"),
+        "end_at": instant(end, "sender.time_zone"),
+        "has_time": f"coalesce({has_time(start)}, false)",
+    }
