@@ -166,7 +166,7 @@ def _fill(note: dict[str, Any], run: Run, status: str) -> None:
             {
                 "stage": r.table.split("/")[0], "table": r.table, "rows_in": r.rows + r.rejected, "rows_written": r.rows,
                 "rows_quarantined": r.rejected - r.excluded, "rows_excluded": r.excluded, "seconds": round(r.seconds, 3),
-                "version": r.version, "skipped": r.skipped,
+                "version": r.version, "skipped": r.skipped, "rows_made": r.made, "files": r.files,
             }
             for r in run.results
         ],

@@ -14,11 +14,13 @@ from carelake.bronze.land import land, recover
 from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
 from carelake.core.lake import DeltaLake
-from carelake.core.run import Context, StepResult, fingerprint, now, run_plan
+from carelake.core.run import Context, Part, StepResult, now, run_plan
 from carelake.core.runlog import Published, RunLog
 from carelake.core.step import Setting
 from carelake.errors import ConfigError, LakeError, QualityGateError
+from carelake.increment import Increment
 from carelake.quality import check
+from carelake.silver.affected import LINKS
 from carelake.silver.conformed.conform import Member
 from carelake.silver.conformed.encounter import ENCOUNTER
 from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from carelake.core.config import Config, Sender
     from carelake.core.progress import Progress
     from carelake.core.step import Step
+    from carelake.core.table import Table
 
 MARK = "ops/_lake.json"
 UNTIL = ("bronze", "silver", "gold", "train", "score")
@@ -56,6 +59,7 @@ class Run:
     extract_date: date | None = None
     persons_affected: int = 0
     published_new: bool = False
+    _increment: Increment | None = None
     _members: list[Member] | None = None
     _checked: set[str] = field(default_factory=set)
 
@@ -148,21 +152,40 @@ class Run:
         first = [s for s in steps if s.name.startswith("silver/conformed/")]
         first.sort(key=self._mappings, reverse=True)  # the longest first, so that none runs alone at the end
         early = self._early_settings()
+        if not self.full:
+            self.increment.begin(self.members)
         # what reads no table, such as the vocabulary, fills the gaps
         first += [s for s in steps if s not in first and not s.reads and _asks_only(s, early)]
         done = self._run(first, early)
         if any(not r.skipped for r in done if r.table.startswith("silver/conformed/")):
-            conformed_ledger(self.lake, self.log, self.members)
+            conformed_ledger(self.lake, self.log, self.members, self.increment.examined())
             self.log.flush()
         fault("silver:conformed")
         rest = [s for s in steps if s not in first]
+        if self.increment.landed:  # whom it concerns is known once it is known who is who
+            done += self._run([s for s in rest if s.writes in LINKS], self.settings())
+            rest = [s for s in rest if s.writes not in LINKS]
+            self.persons_affected = self.increment.find_persons() or 0
         done += self._run(rest, self.settings())
         person = self.catalog.declared["silver/omop/person"]
         if any(not r.skipped for r in done):
             self._person_history()
-            omop_ledger(self.lake, self.log, self.members, person)
+            whom = self.increment.affected
+            examined = self.increment.examined() if whom else None
+            omop_ledger(self.lake, self.log, self.members, person, whom.records if whom else None, examined)
+            if not whom and self._made(person):
+                self.persons_affected = self.lake.read(person).count()
             self.log.flush()
-            self.persons_affected = self.lake.read(person).count()
+
+    def _made(self, table: Table) -> bool:
+        return any(r.table == table.name and not r.skipped for r in self.results)
+
+    @property
+    def increment(self) -> Increment:
+        """What is known of what is new since the last publication."""
+        if self._increment is None:
+            self._increment = Increment(self.lake, self.before, self.catalog.contracts)
+        return self._increment
 
     def _mappings(self, step: Step) -> int:
         return sum(x.into is step.writes for m in self.members for x in m.source.mappings)
@@ -220,10 +243,8 @@ class Run:
 
     def publish(self) -> None:
         """Publish what this run wrote, with what was published before; nothing when nothing is new."""
-        wrote = {
-            r.table: Published(r.version, r.fingerprint, r.inputs) for r in self.results if not r.skipped
-        }
-        if all(self.before.get(n) and self.before[n].version == p.version for n, p in wrote.items()):
+        wrote = {r.table: Published(r.version, r.fingerprint, r.inputs) for r in self.results}
+        if all(self.before.get(n) == p for n, p in wrote.items()):
             return
         fault("publish:before")
         self.log.publish(self.before | wrote)
@@ -284,7 +305,10 @@ class Run:
             return modules if step.name in self.catalog.contracts else ()
 
         def skip(step: Step) -> StepResult | None:
-            return None if self.full else self._as_published(step, values, also(step))
+            return None if self.full else self.increment.rests(step, values, also(step))
+
+        def part(step: Step) -> Part | None:
+            return None if self.full else self.increment.part(step, values, also(step))
 
         def quarantine(step: Step, rejected: DataFrame) -> None:
             if step.name in self.catalog.contracts:
@@ -293,22 +317,11 @@ class Run:
                 reject_later(self.log, step, rejected)
 
         context = Context(self.log.run_id, values, quarantine, self.progress, fault)
-        done = run_plan(steps, self.lake, context, threads=self.config.write_threads, skip=skip, also=also)
+        done = run_plan(
+            steps, self.lake, context, threads=self.config.write_threads, skip=skip, also=also, part=part
+        )
         self.results += done
         return done
-
-    def _as_published(
-        self, step: Step, values: Mapping[str, Any], also: tuple[str, ...]
-    ) -> StepResult | None:
-        last = self.before.get(step.name)
-        if last is None or last.fingerprint != fingerprint(step, values, also):
-            return None
-        inputs = {t.name: self.lake.version(t) for t in step.reads}
-        if inputs != last.inputs or self.lake.head(step.writes) != last.version:
-            return None
-        return StepResult(
-            step.name, last.version, 0, 0, 0.0, last.fingerprint or "", last.inputs, skipped=True
-        )
 
 
 def reject_later(log: RunLog, step: Step, rejected: DataFrame) -> None:

@@ -52,6 +52,9 @@ class Mapping:
     transform: Callable[[DataFrame], DataFrame]
     counts: bool  # the ledger counts a record by the mapping of its kind that counts
     beside: tuple[str, ...] = ()  # kinds that it reads to resolve references, and makes no row of
+    # (own records, changed records of `beside`) → those of the own that depend on these; without it all of them do.
+    refers: Callable[[DataFrame, DataFrame], DataFrame] | None = None
+    whole: bool = False  # makes one row of any number of records: no part of it can be made without the rest
 
     @property
     def name(self) -> str:
@@ -73,6 +76,8 @@ class Source:
     extract_date: Callable[[str, str], str | None] = lambda path, head: None  # (path, first 4 kB) → ISO date
     # Kinds of which all versions are mapped, not the latest alone.
     versions_kept: frozenset[str] = frozenset()
+    # SQL over record_key, by kind: what the records share that must be mapped together, such as a claim of its lines.
+    together: dict[str, str] = field(default_factory=dict)
     mappings: list[Mapping] = field(default_factory=list)
 
     def reads(self, name: str) -> bool:
@@ -93,7 +98,14 @@ class Source:
         return any(fnmatch.fnmatch(bare, p) for p in self.not_records)
 
     def mapping(
-        self, *, kind: str | tuple[str, ...], into: Table, counts: bool = True, beside: tuple[str, ...] = ()
+        self,
+        *,
+        kind: str | tuple[str, ...],
+        into: Table,
+        counts: bool = True,
+        beside: tuple[str, ...] = (),
+        refers: Callable[[DataFrame, DataFrame], DataFrame] | None = None,
+        whole: bool = False,
     ) -> Callable[[Callable[[DataFrame], DataFrame]], Callable[[DataFrame], DataFrame]]:
         """Declare that the decorated function maps bronze rows of `kind` into the contract `into`.
 
@@ -101,7 +113,8 @@ class Source:
         `extract_date` (date), `sender` (struct of the sender's configuration: name, time_zone, shift_days,
         type_concept_id) and `_at` (lineage). It must pass `_at` on, may add `_part` (int, from 0), `_problems`
         (array of "R_CLASS:rule", NULL entries allowed) and `_excluded` (rule under which the record is left out).
-        Records of the kinds `beside` come with them, only to be referred to.
+        Records of the kinds `beside` come with them, only to be referred to; `refers` finds those that refer to some. A record is mapped
+        by itself or with those that Source.together names; a mapping that needs all of its kinds says `whole`.
         Raises DeclarationError when a kind is unknown or counted twice.
         """
         kinds = (kind,) if isinstance(kind, str) else kind
@@ -114,7 +127,7 @@ class Source:
                     )
                 if counts and k in kinds and any(m.counts and k in m.kinds for m in self.mappings):
                     raise DeclarationError(f"source {self.format}: kind {k} is counted by two mappings")
-            self.mappings.append(Mapping(kinds, into, function, counts, beside))
+            self.mappings.append(Mapping(kinds, into, function, counts, beside, refers, whole))
             return function
 
         return declare

@@ -29,6 +29,7 @@ class Commit:
 
     version: int
     rows: int
+    files: int = 0
 
 
 class Lake(Protocol):
@@ -57,6 +58,7 @@ class DeltaLake:
     spark: SparkSession
     root: str
     pinned: dict[str, int] = field(default_factory=dict)
+    pinned_only: bool = False  # a table that is not pinned is not there
     # Version and files of the tables that this process replaced whole: see `_as_written`.
     _written: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
 
@@ -84,7 +86,9 @@ class DeltaLake:
 
     def version(self, table: Table) -> int:
         """The pinned version, else the head."""
-        return self.pinned[table.name] if table.name in self.pinned else self.head(table)
+        if table.name in self.pinned or self.pinned_only:
+            return self.pinned.get(table.name, -1)
+        return self.head(table)
 
     def read(self, table: Table) -> DataFrame:
         """The table at its pinned version, else its head; empty when it is not there."""
@@ -98,6 +102,27 @@ class DeltaLake:
         if table.name in self.pinned:
             reader = reader.option("versionAsOf", version)
         return reader.load(self.path(table))
+
+    def at(self, versions: Mapping[str, int]) -> DeltaLake:
+        """This lake as it was at some versions; a table without one is not there."""
+        return DeltaLake(self.spark, self.root, dict(versions), pinned_only=True)
+
+    def added(self, table: Table, since: int) -> list[str]:
+        """Files that appends put into the table after a version: for a table that is only ever appended to."""
+        names = []
+        for version in range(since + 1, self.version(table) + 1):
+            for action in self._actions(table, version):
+                if action.get("add", {}).get("dataChange"):
+                    names.append(unquote(action["add"]["path"]))
+        return names
+
+    def read_files(self, table: Table, names: list[str]) -> DataFrame:
+        """The rows of some of the table's files, by their names below its folder."""
+        if not names:
+            return self._empty(table)
+        paths = [_GLOB.sub(lambda m: "\\" + m[0], f"{self.path(table)}/{n}") for n in names]
+        reader = self.spark.read.schema(f"{table.ddl}, `_run` string").option("basePath", self.path(table))
+        return reader.parquet(*paths)
 
     def _empty(self, table: Table) -> DataFrame:
         return self.spark.createDataFrame([], f"{table.ddl}, `_run` string")
@@ -142,9 +167,10 @@ class DeltaLake:
             return Commit(after, 0)
         actions = self._actions(table, after)
         info: Meta = next((a["commitInfo"] for a in actions if "commitInfo" in a), {})
+        metrics = info.get("operationMetrics", {})
         if mode == "overwrite" and after == before + 1 and not table.partition_by:
             self._remember(table, after, [a["add"] for a in actions if "add" in a])
-        return Commit(after, int(info.get("operationMetrics", {}).get("numOutputRows", 0)))
+        return Commit(after, int(metrics.get("numOutputRows", 0)), int(metrics.get("numFiles", 0)))
 
     def _remember(self, table: Table, version: int, added: list[Meta]) -> None:
         files = tuple(unquote(a["path"]) for a in added)

@@ -9,10 +9,10 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from carelake.core.jvm import jvm
-from carelake.core.step import Setting, Step
+from carelake.core.step import EXTRACT_DATE, Setting, Step
 from carelake.core.table import Field, OnFail, Table
 
 if TYPE_CHECKING:
@@ -37,6 +37,18 @@ class StepResult:
     inputs: dict[str, int]
     skipped: bool = False
     excluded: int = 0  # of the rejected rows those that a rule leaves out
+    made: int | None = None  # of a table of which a part was made anew: the rows of that part
+    files: int = 0  # files written
+
+
+class Part(Protocol):
+    """What of a table is made anew, when that is not all of it."""
+
+    def only(self, table: Table) -> DataFrame:
+        """Of a table that the step reads, the rows from which the part is made."""
+
+    def stay(self) -> DataFrame:
+        """The rows of the step's own table, as they were published, that stay."""
 
 
 @dataclass
@@ -88,24 +100,40 @@ def module_text(*modules: str) -> str:
 
 
 def fingerprint(step: Step, settings: Mapping[str, Any], also: tuple[str, ...] = ()) -> str:
-    """Of what decides a step's result besides its inputs' rows: code, table, checks, settings, further modules."""
-    values = {p: str(settings.get(i.name)) for p, i in step.inputs.items() if isinstance(i, Setting)}
+    """Of what decides a step's result besides its inputs' rows: code, table, checks, settings, further modules.
+
+    Not the extract date: that moves with every landing, and is one of the inputs (see `inputs_of`).
+    """
+    values = {
+        p: str(settings.get(i.name))
+        for p, i in step.inputs.items()
+        if isinstance(i, Setting) and i is not EXTRACT_DATE
+    }
     code = module_text(step.transform.__module__, *also)
     text = json.dumps([code, repr(step.writes), sorted(values.items())])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = ()) -> StepResult:
-    """Make the step's table anew. Rows that fail a check go to `context.quarantine`, the others are written."""
+def inputs_of(step: Step, lake: Lake, settings: Mapping[str, Any]) -> dict[str, int]:
+    """Versions of the tables that a step reads; the extract date, where it asks for it, as a number (20240901)."""
+    inputs = {t.name: lake.version(t) for t in step.reads}
+    if EXTRACT_DATE in step.inputs.values():
+        inputs[EXTRACT_DATE.name] = int(f"{settings[EXTRACT_DATE.name]:%Y%m%d}")
+    return inputs
+
+
+def run_step(
+    step: Step, lake: Lake, context: Context, also: tuple[str, ...] = (), part: Part | None = None
+) -> StepResult:
+    """Make the step's table anew, or a part of it. Rows that fail a check go to `context.quarantine`, the others are written."""
     from pyspark.sql import Observation
     from pyspark.sql import functions as F
 
     started = time.monotonic()
     table = step.writes
-    inputs = {t.name: lake.version(t) for t in step.reads}
-    given = {
-        p: lake.read(i) if isinstance(i, Table) else context.settings[i.name] for p, i in step.inputs.items()
-    }
+    inputs = inputs_of(step, lake, context.settings)
+    read = part.only if part else lake.read
+    given = {p: read(i) if isinstance(i, Table) else context.settings[i.name] for p, i in step.inputs.items()}
     made = step.transform(**given)
     extra: list[str] = [c for c in ("_problems", "_excluded") if c in made.columns]
     own = table.conform(made) if not extra else _with_extra(table, made, extra)
@@ -117,6 +145,7 @@ def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = (
     observed = judged.observe(
         observation,
         F.expr(f"count_if({bad})").alias("rejected"),
+        F.expr("count(*)").alias("made"),
         F.expr("count(_excluded)" if "_excluded" in extra else "0L * count(*)").alias("excluded"),
         F.expr(
             f"collect_set(CASE WHEN {bad} THEN {'_kind' if '_kind' in table.columns else 'NULL'} END)"
@@ -128,6 +157,8 @@ def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = (
         ],
     )
     good = observed.where(f"NOT ({bad})").select(*table.columns, "_run")
+    if part:
+        good = good.unionByName(part.stay().select(*good.columns))
     context.fault(f"{table.name}:before")
     meta = {"run": context.run_id, "table": table.name}
     commit = lake.replace(table, good, meta)
@@ -147,9 +178,11 @@ def run_step(step: Step, lake: Lake, context: Context, also: tuple[str, ...] = (
         context.progress.step(table.name.split("/")[0], table.name, commit.rows, seconds)
     mark = fingerprint(step, context.settings, also)
     excluded = int(metrics.get("excluded") or 0)
+    made_rows = int(metrics.get("made") or 0) - rejected if part else None
     return StepResult(
-        table.name, commit.version, commit.rows, rejected, seconds, mark, inputs, excluded=excluded
-    )
+        table.name, commit.version, commit.rows, rejected, seconds, mark, inputs, excluded=excluded, made=made_rows,
+        files=commit.files,
+    )  # fmt: skip
 
 
 def _metrics(observation: Observation) -> dict[str, Any]:
@@ -184,14 +217,18 @@ def run_plan(
     threads: int,
     skip: Callable[[Step], StepResult | None] = lambda step: None,
     also: Callable[[Step], tuple[str, ...]] = lambda step: (),
+    part: Callable[[Step], Part | None] = lambda step: None,
 ) -> list[StepResult]:
-    """Run the steps as soon as what they read is there, `threads` at a time. The first error ends the plan."""
+    """Run the steps as soon as what they read is there, `threads` at a time. The first error ends the plan.
+
+    `skip` gives the result of a step that need not run, `part` what of its table is made anew when that is not all.
+    """
     waiting = {s.name: s for s in steps}
     done: dict[str, StepResult] = {}
     running: dict[Future[StepResult], str] = {}
 
     def work(step: Step) -> StepResult:
-        return skip(step) or run_step(step, lake, context, also(step))
+        return skip(step) or run_step(step, lake, context, also(step), part(step))
 
     pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="step")
     try:

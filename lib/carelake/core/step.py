@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from carelake.core.table import Table
@@ -37,12 +37,20 @@ RELEASE = Setting("release", "the version of carelake (str)")
 
 @dataclass(frozen=True)
 class Step:
-    """What writes one table: `inputs` maps each parameter of `transform` to a Table or a Setting."""
+    """What writes one table: `inputs` maps each parameter of `transform` to a Table or a Setting.
+
+    A step whose table names a person is *by person*: the rows of some persons come from the rows of these persons in its
+    inputs, whoever else is there; so they can be made anew without the others. One that compares persons with each other
+    is `whole`. `dated` says which rows (SQL over a table, `:day`) look different once the extract date is later than that
+    day: they belong to persons who are made anew although nothing of theirs came.
+    """
 
     writes: Table
     inputs: Mapping[str, Table | Setting]
     transform: Transform
     doc: str
+    whole: bool = False
+    dated: Mapping[Table, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -54,13 +62,20 @@ class Step:
         """The tables that are read."""
         return tuple(i for i in self.inputs.values() if isinstance(i, Table))
 
+    @property
+    def by_person(self) -> bool:
+        """Whether the rows of some persons can be made without the others."""
+        return not self.whole and self.writes.person is not None
+
     def __call__(self, *args: Any, **kwargs: Any) -> DataFrame:
         """Run the bare transform, as the tests do."""
         return self.transform(*args, **kwargs)
 
 
-def step(*, writes: Table, **inputs: Table | Setting) -> Callable[[Transform], Step]:
-    """Declare that the decorated function writes a table from the named inputs.
+def step(
+    *, writes: Table, whole: bool = False, dated: Mapping[Table, str] | None = None, **inputs: Table | Setting
+) -> Callable[[Transform], Step]:
+    """Declare that the decorated function writes a table from the named inputs; `whole` and `dated` as in Step.
 
     Raises DeclarationError at import when the parameters are not exactly the inputs, or the docstring is missing.
     """
@@ -75,6 +90,12 @@ def step(*, writes: Table, **inputs: Table | Setting) -> Callable[[Transform], S
             raise DeclarationError(f"step {writes.name}: the transform has no docstring")
         if writes in inputs.values():
             raise DeclarationError(f"step {writes.name}: reads the table that it writes")
-        return Step(writes, dict(inputs), function, (function.__doc__ or "").strip())
+        if dated and not set(dated) <= {writes, *(i for i in inputs.values() if isinstance(i, Table))}:
+            raise DeclarationError(
+                f"step {writes.name}: dated names a table that it neither reads nor writes"
+            )
+        return Step(
+            writes, dict(inputs), function, (function.__doc__ or "").strip(), whole, dict(dated or {})
+        )
 
     return declare

@@ -99,6 +99,17 @@ class Table:
         return ", ".join(f"`{f.name}` {f.type}" for f in self.fields)
 
     @property
+    def person(self) -> str | None:
+        """The column that says whose a row is, None when a row is of no one person."""
+        return next((c for c in ("person_id", "_person_id") if c in self.columns), None)
+
+    @property
+    def sender_person(self) -> tuple[str, str] | None:
+        """The columns that name a person as its sender does, None when there are none."""
+        source = next((c for c in ("_source", "source") if c in self.columns), None)
+        return (source, "source_person_id") if source and "source_person_id" in self.columns else None
+
+    @property
     def schema(self) -> StructType:
         """The columns as a StructType. Needs a Spark session."""
         from pyspark.sql.types import StructType

@@ -61,7 +61,14 @@ _DEFAULT = "Review at the next planned visit"
 _NOTICE = "Not approved: this version of the model has not passed its gates. Shown for evaluation only, do not act on it."
 
 
-@step(writes=WORKLIST, scores=RISK_SCORE, features=PERSON_FEATURES, visits=VISIT_OCCURRENCE, as_of=AS_OF)
+@step(
+    writes=WORKLIST,
+    whole=True,
+    scores=RISK_SCORE,
+    features=PERSON_FEATURES,
+    visits=VISIT_OCCURRENCE,
+    as_of=AS_OF,
+)
 def worklist(scores: DataFrame, features: DataFrame, visits: DataFrame, as_of: date) -> DataFrame:
     """The highest ranks of each model on the as-of date, of its latest scoring, with last visit and next step."""
     day = F.lit(as_of)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from carelake.silver.conformed.conform import Member
 
 _PLACE = ("_source", "_kind", "_file", "_byte_offset", "_record_no", "_record")
-_RECORD = ("_source", "_file", "_byte_offset")
+_RECORD = ("_source", "_record")
 _AS_QUARANTINE = (
     "_source AS source", "_kind AS kind", "_file AS file", "_byte_offset AS byte_offset", "_record_no AS record_no",
     "_record AS record_id",
@@ -60,21 +60,31 @@ def reject_conformed(
     left_out = (
         judged.where("_excluded IS NOT NULL AND whole AND refused_parts = 0")
         .groupBy("_source", "_kind", "_file", "_excluded")
-        .agg(F.expr("count(DISTINCT _byte_offset)").alias("n_records"))
+        .agg(F.expr("count(DISTINCT _record)").alias("n_records"))
         .selectExpr("_source AS source", "_kind AS kind", "_file AS file", "'conformed' AS stage", "_excluded AS rule",
                     "'excluded' AS severity", "n_records")
     )  # fmt: skip
     log.quarantine(bad.unionByName(left_out, allowMissingColumns=True))
 
 
-def conformed_ledger(lake: DeltaLake, log: RunLog, members: list[Member]) -> None:
-    """Write the conformed stage's ledger, and the quarantine rows that no contract step could know."""
-    bronze = _union([
+def conformed_ledger(
+    lake: DeltaLake, log: RunLog, members: list[Member], examined: DataFrame | None = None
+) -> None:
+    """Write the conformed stage's ledger, and the quarantine rows that no contract step could know.
+
+    `examined`: the records that this run looked at (source, file, byte_offset, ingested_at, _record, mapped); without it all.
+    """
+    place = ["source", "file", "byte_offset", "ingested_at"]
+
+    def seen(rows: DataFrame) -> DataFrame:
+        return rows if examined is None else rows.join(examined.select(*place), place, how="left_semi")
+
+    bronze = seen(_union([
         lake.read(bronze_table(m.sender)).where("problem IS NULL")
-        .selectExpr(f"'{m.sender}' AS source", "kind", "file", "byte_offset", "record_no", "record_id")
+        .selectExpr(f"'{m.sender}' AS source", "kind", "file", "byte_offset", "record_no", "record_id", "ingested_at")
         for m in members
-    ])  # fmt: skip
-    version = lake.read(VERSION)
+    ]))  # fmt: skip
+    version = seen(lake.read(VERSION))
     conflicts = version.where("state = 'conflict'").selectExpr(
         "source", "kind", "file", "byte_offset", "record_no", "record_id", "'conformed' AS stage",
         "'R_CONFLICT_DUP' AS reason", "'same_version_other_content' AS rule", "'quarantined' AS severity", "1 AS n_records",
@@ -87,13 +97,16 @@ def conformed_ledger(lake: DeltaLake, log: RunLog, members: list[Member]) -> Non
     )
     not_mapped = (
         bronze.join(F.broadcast(pairs), ["source", "kind"], how="left_anti")
-        .join(F.broadcast(version.select("source", "file", "byte_offset")), ["source", "file", "byte_offset"], how="left_anti")
+        .join(F.broadcast(version.select(*place)), place, how="left_anti")
         .groupBy("source", "kind", "file").agg(F.expr("count(*)").alias("n_records"))
         .selectExpr("source", "kind", "file", "'conformed' AS stage", rule, "'excluded' AS severity",
                     "n_records")
     )  # fmt: skip
     log.quarantine(conflicts.unionByName(not_mapped, allowMissingColumns=True))
     written = _written(lake, mapped)
+    if examined is not None:
+        keys = examined.where("mapped").selectExpr("source AS _source", "_record").distinct()
+        written = written.join(keys, list(_RECORD), how="left_semi")
     outcomes = _outcomes(lake, log.run_id, "conformed")
     known = _counts(
         bronze.selectExpr("source", "kind", "'in' AS what"),
@@ -123,15 +136,15 @@ def _quarantine_lost(
     lost: set[tuple[str, str]],
 ) -> None:
     """A record of which a mapping made no row and gave no reason is kept in quarantine, never lost."""
-    place = ["source", "file", "byte_offset"]
+    place, record = ["source", "file", "byte_offset", "ingested_at"], ["source", "record_id"]
     refused = lake.read(QUARANTINE).where(
         f"run_id = '{log.run_id}' AND stage = 'conformed' AND severity = 'quarantined'"
-    ).select(*place).distinct()  # fmt: skip
+    ).select(*record).distinct()  # fmt: skip
     rows = (
         bronze.join(F.broadcast(_values(lake, sorted(lost), "source string, kind string")), ["source", "kind"], how="left_semi")
         .join(version.select(*place), place, how="left_anti")
-        .join(written.selectExpr("_source AS source", "_file AS file", "_byte_offset AS byte_offset"), place, how="left_anti")
-        .join(refused, place, how="left_anti")
+        .join(written.selectExpr("_source AS source", "_record AS record_id"), record, how="left_anti")
+        .join(refused, record, how="left_anti")
         .selectExpr("source", "kind", "file", "byte_offset", "record_no", "record_id", "'conformed' AS stage",
                     "'R_SCHEMA' AS reason", "'mapping_made_no_row' AS rule", "'quarantined' AS severity", "1 AS n_records")
     )  # fmt: skip
@@ -151,13 +164,24 @@ def _written(lake: DeltaLake, mapped: dict[tuple[str, str], Table]) -> DataFrame
         wanted = ", ".join(f"'{s}/{k}'" for s, k in keys)
         parts.append(
             rows.where(f"concat(_source, '/', _kind) IN ({wanted})")
-            .select("_source", "_kind", "_file", "_byte_offset").distinct()
+            .select("_source", "_kind", "_record").distinct()
         )  # fmt: skip
     return _union(parts)
 
 
-def omop_ledger(lake: DeltaLake, log: RunLog, members: list[Member], person: Table) -> None:
-    """Write the omop stage's ledger: of the conformed records those whose person is known are written, the others wait."""
+def omop_ledger(
+    lake: DeltaLake,
+    log: RunLog,
+    members: list[Member],
+    person: Table,
+    people: DataFrame | None = None,
+    examined: DataFrame | None = None,
+) -> None:
+    """Write the omop stage's ledger: of the conformed records those whose person is known are written, the others wait.
+
+    `people` (source, source_person_id): whose records this run looked at, besides those that wait; `examined` (source,
+    _record, mapped): which of the records that are of no person. Without them all.
+    """
     mapped = counting(members)
     persons = lake.read(PERSON_LINK).join(lake.read(person).select("person_id"), "person_id", how="left_semi")
     known_people = persons.selectExpr("source AS _source", "source_person_id").distinct()
@@ -170,6 +194,8 @@ def omop_ledger(lake: DeltaLake, log: RunLog, members: list[Member], person: Tab
         rows = lake.read(contract).where(f"concat(_source, '/', _kind) IN ({counted_here})")
         if "is_latest" in contract.columns:
             rows = rows.where("is_latest")
+        if people is not None and examined is not None:
+            rows = _looked_at(rows, contract, people, examined, known_people)
         records.append(rows.select(*_PLACE).distinct())
         if "source_person_id" in contract.columns and contract.name != "silver/conformed/enrollment":
             rule = "no_year_of_birth" if contract.name == "silver/conformed/patient" else "pending:person"
@@ -206,9 +232,23 @@ def omop_ledger(lake: DeltaLake, log: RunLog, members: list[Member], person: Tab
     )
 
 
+def _looked_at(
+    rows: DataFrame, contract: Table, people: DataFrame, examined: DataFrame, known: DataFrame
+) -> DataFrame:
+    """Rows of these people and of people not known yet; of a contract without people those examined."""
+    if "source_person_id" not in contract.columns or contract.name == "silver/conformed/enrollment":
+        ids = examined.where("mapped").selectExpr("source AS _source", "_record").distinct()
+        return rows.join(ids, ["_source", "_record"], how="left_semi")
+    key = ["_source", "source_person_id"]
+    theirs = people.selectExpr("source AS _source", "source_person_id", "true AS _theirs")
+    told = known.selectExpr(*key, "true AS _known")
+    marked = rows.join(theirs, key, how="left").join(told, key, how="left")
+    return marked.where("_theirs OR _known IS NULL").drop("_theirs", "_known")
+
+
 def _release(lake: DeltaLake, log: RunLog) -> None:
     """A record that waited in an earlier run and does not in this one is released."""
-    place = ["source", "file", "byte_offset"]
+    place = ["source", "file", "byte_offset", "record_id"]
     waits = lake.read(QUARANTINE).where("rule LIKE 'pending:%'")
     earlier = waits.where(f"run_id <> '{log.run_id}'")
     newest = earlier.groupBy(*place).agg(F.expr("max_by(severity, run_id)").alias("last"))
@@ -217,7 +257,7 @@ def _release(lake: DeltaLake, log: RunLog) -> None:
         earlier.where("severity = 'quarantined'")
         .join(newest.where("last = 'quarantined'"), place, how="left_semi")
         .join(still, place, how="left_anti")
-        .groupBy(*place, "kind", "record_no", "record_id", "reason", "rule").agg(F.expr("1").alias("n_records"))
+        .groupBy(*place, "kind", "record_no", "reason", "rule").agg(F.expr("1").alias("n_records"))
         .selectExpr("*", "'omop' AS stage", "'released' AS severity")
     )  # fmt: skip
     log.quarantine(freed)
@@ -228,7 +268,7 @@ def _outcomes(lake: DeltaLake, run_id: str, stage: str) -> dict[tuple[str, str],
         lake.read(QUARANTINE).where(f"run_id = '{run_id}' AND stage = '{stage}'")
         .groupBy("source", "kind")
         .agg(
-            F.expr("count(DISTINCT CASE WHEN severity = 'quarantined' THEN struct(file, byte_offset) END)").alias("quarantined"),
+            F.expr("count(DISTINCT CASE WHEN severity = 'quarantined' THEN struct(file, byte_offset, record_id) END)").alias("quarantined"),
             F.expr("coalesce(sum(CASE WHEN severity = 'excluded' THEN n_records END), 0)").alias("excluded"),
         )
         .collect()

@@ -100,6 +100,7 @@ SOURCE = Source(
         "end_state.properties",
     ),
     versions_kept=frozenset({"beneficiary"}),
+    together=dict.fromkeys(CLAIMS, "substring_index(record_key, '|', 1)"),  # the lines of a claim
 )
 
 
@@ -336,5 +337,5 @@ def pharmacy_claim(events: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-SOURCE.mapping(kind=(*CLAIMS, "pde"), into=PROVIDER, counts=False)(parties.provider)
-SOURCE.mapping(kind=(*CLAIMS, "pde"), into=FACILITY, counts=False)(parties.facility)
+SOURCE.mapping(kind=(*CLAIMS, "pde"), into=PROVIDER, counts=False, whole=True)(parties.provider)
+SOURCE.mapping(kind=(*CLAIMS, "pde"), into=FACILITY, counts=False, whole=True)(parties.facility)

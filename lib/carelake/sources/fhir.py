@@ -198,7 +198,10 @@ def procedure(records: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-@SOURCE.mapping(kind=("MedicationRequest", "MedicationAdministration"), beside=("Medication",), into=EVENT)
+@SOURCE.mapping(
+    kind=("MedicationRequest", "MedicationAdministration"), beside=("Medication",), into=EVENT,
+    refers=f.referring("medicationReference", "Medication"),
+)  # fmt: skip
 def medication(records: DataFrame) -> DataFrame:
     """Orders and administrations, each with its drug; a Medication says what they refer to and is no fact of its own.
 

@@ -1,7 +1,12 @@
-"""Records of FHIR NDJSON: one resource a line, of one type a file or mixed."""
+"""Records of FHIR NDJSON: one resource a line, of one type a file or mixed.
+
+A Bundle that only deletes (the `deleted` files of a bulk export: transaction, each entry `DELETE Type/id`) gives a unit per
+entry: the deletion of that resource, whose version is the Bundle's (FHIR Bulk Data Access 2.0, 2.5.7).
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timezone
 from itertools import chain, islice
@@ -58,7 +63,7 @@ def units(stream: BinaryIO, name: str) -> Iterator[Unit]:
         if refusal := _other_format(head):
             raise FileProblem(*refusal, kind)
         for line in chain(head, found):
-            yield _unit(line, kind)
+            yield from _deletions(line) or (_unit(line, kind),)
     except LineTooLong:
         raise FileProblem("F_WRONG_FORMAT", "line_too_long", kind) from None
 
@@ -100,6 +105,39 @@ def _unit(line: Line, kind: str) -> Unit:
     updated = meta.get("lastUpdated") if isinstance(meta, dict) else None
     version_at = updated if isinstance(updated, str) and _is_instant(updated) else None
     return Unit(str(named) if known else "unknown", key if legal else None, version_at, *place, problem)
+
+
+def _deletions(line: Line) -> list[Unit]:
+    """The deletions of a Bundle of nothing else, each with its own bytes; none of any other line."""
+    if b'"DELETE"' not in line.raw or b'"Bundle"' not in line.raw:
+        return []
+    bundle, problem = parse(line.raw, ended=line.ended)
+    if problem or not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
+        return []
+    entries = bundle.get("entry")
+    named = [_deleted(e) for e in entries] if isinstance(entries, list) else []
+    begin = re.search(rb'"entry"\s*:\s*\[', line.raw)
+    if not named or not all(named) or begin is None:
+        return []
+    meta = bundle.get("meta")
+    updated = meta.get("lastUpdated") if isinstance(meta, dict) else None
+    version_at = updated if isinstance(updated, str) and _is_instant(updated) else None
+    text, at, units = line.raw.decode(), len(line.raw[: begin.end()].decode()), []
+    for kind, key in filter(None, named):
+        at = text.index("{", at)
+        _, end = json.JSONDecoder().raw_decode(text, at)
+        place = (text[at:end].encode(), line.byte_offset + len(text[:at].encode()), line.record_no)
+        units.append(Unit(kind, key, version_at, *place, "R_RETRACTED:deleted"))
+        at = end
+    return units
+
+
+def _deleted(entry: object) -> tuple[str, str] | None:
+    """Type and id of the resource that an entry deletes."""
+    request = entry.get("request") if isinstance(entry, dict) and "resource" not in entry else None
+    url = request.get("url") if isinstance(request, dict) and request.get("method") == "DELETE" else None
+    kind, _, key = url.partition("/") if isinstance(url, str) else ("", "", "")
+    return (kind, key) if kind in RESOURCES and _ID.fullmatch(key) else None
 
 
 def _is_instant(text: str) -> bool:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from carelake.silver.conformed import clock
 from carelake.silver.conformed.lineage import CODING, EHR, type_concept
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyspark.sql import DataFrame
 
 FHIR_CODING = "struct<system:string,code:string,display:string,userSelected:boolean>"
@@ -171,6 +175,17 @@ def reference_to(ref: str, *types: str) -> str:
     """As `reference`, NULL when it names another type of resource than these."""
     named = f"coalesce(nullif(regexp_extract({ref}.reference, '{_TARGET}', 1), ''), {ref}.type, '{types[0]}')"
     return f"CASE WHEN {named} IN ({', '.join(map(repr, types))}) THEN {reference(ref)} END"
+
+
+def referring(name: str, kind: str) -> Callable[[DataFrame, DataFrame], DataFrame]:
+    """Of bronze records those whose reference `name` names one of some changed records of a `kind`."""
+    named = reference_to(f"from_json(raw, '{name} {_REF}').{name}", kind)
+
+    def of(own: DataFrame, changed: DataFrame) -> DataFrame:
+        keys = changed.selectExpr("record_key AS _named").distinct()
+        return own.join(keys, F.expr(f"{named} = _named"), how="left_semi")
+
+    return of
 
 
 def person(ref: str) -> str:

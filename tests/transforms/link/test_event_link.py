@@ -67,6 +67,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "visit": {"codings": DIABETES, "source_encounter_id": "v1", "source_provider_id": "npi|1"},
     "others_visit": {"codings": DIABETES, "source_encounter_id": "v2", "source_provider_id": "npi|2"},
     "stranger": {"source_person_id": "nobody"},
+    "visit_of_another": {"codings": DIABETES, "source_person_id": "p2", "source_encounter_id": "v1"},
     "others_person": {"_source": "claims"},
     "second_person": {"source_person_id": "p2"},
     "maps_first": {"codings": [coding(LOCAL, "x"), coding(SNOMED, "111"), coding("ICD-10-CM", "E119")]},
@@ -130,8 +131,8 @@ def linked(spark: SparkSession, events: list[dict[str, Any]], *more: tuple[Any, 
         frame(spark, EVENT, *[base | e for e in events]),
         frame(spark, PERSON_LINK, {"source": "ehr", "source_person_id": "p1", "person_id": 10},
               {"source": "ehr", "source_person_id": "p2", "person_id": 20}),
-        frame(spark, VISIT_LINK, {"source": "ehr", "source_encounter_id": "v1", "visit_occurrence_id": 70, "visit_detail_id": 71},
-              {"source": "claims", "source_encounter_id": "v2", "visit_occurrence_id": 80, "visit_detail_id": 81}),
+        frame(spark, VISIT_LINK, {"source": "ehr", "source_encounter_id": "v1", "person_id": 10, "visit_occurrence_id": 70, "visit_detail_id": 71},
+              {"source": "claims", "source_encounter_id": "v2", "person_id": 10, "visit_occurrence_id": 80, "visit_detail_id": 81}),
         frame(spark, PROVIDER_LINK, {"source": "ehr", "reference": "npi|1", "provider_id": 5}),
         frame(spark, CODE_MAP, *[dict(zip(names, r, strict=True)) for r in (*MAP, *more)]),
     )  # fmt: skip
@@ -157,6 +158,7 @@ def test_an_event_gets_person_visit_and_provider_of_its_own_sender(look: Look) -
 
 
 def test_an_event_of_an_unknown_person_waits_elsewhere(look: Look) -> None:
+    assert look("visit_of_another", "person_id", "visit_occurrence_id") == [(20, None)]
     assert look("stranger", "person_id") == []
     assert look("others_person", "person_id") == []
     assert look("second_person", "person_id") == [(20,)]

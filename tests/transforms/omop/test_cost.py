@@ -59,8 +59,8 @@ def costs(spark: SparkSession) -> dict[str, Row]:
         claim("stranger", "outpatient", "99.99", source_person_id="q"),
     )  # fmt: skip
     people = frame(spark, PERSON_LINK, {"source": "claims", "source_person_id": "p", "person_id": 1})
-    visits = frame(spark, VISIT_LINK, {"source": "claims", "source_encounter_id": "e", "visit_occurrence_id": 10},
-                   {"source": "ehr", "source_encounter_id": "gone", "visit_occurrence_id": 11})  # fmt: skip
+    visits = frame(spark, VISIT_LINK, {"source": "claims", "source_encounter_id": "e", "person_id": 1, "visit_occurrence_id": 10},
+                   {"source": "ehr", "source_encounter_id": "gone", "person_id": 1, "visit_occurrence_id": 11})  # fmt: skip
     events = frame(
         spark, EVENT_LINK,
         event("stay", 1, "Condition"), event("pharmacy", 3, "Drug", target_no=1), event("pharmacy", 2, "Drug", excluded="x"),

@@ -36,7 +36,13 @@ def notes(spark: SparkSession) -> dict[str, Row]:
     visits = frame(
         spark,
         VISIT_LINK,
-        {"source": "ehr", "source_encounter_id": "e", "visit_occurrence_id": 10, "visit_detail_id": 100},
+        {
+            "source": "ehr",
+            "source_encounter_id": "e",
+            "person_id": 1,
+            "visit_occurrence_id": 10,
+            "visit_detail_id": 100,
+        },
     )
     providers = frame(spark, PROVIDER_LINK, {"source": "ehr", "reference": "dr", "provider_id": 7})
     code = {"vocabulary_id": "LOINC", "source_concept_id": 1, "provenance": "vocabulary", "target_no": 0}

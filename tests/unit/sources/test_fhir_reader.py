@@ -39,6 +39,42 @@ def test_a_unit_carries_kind_key_version_and_place() -> None:
     ]
 
 
+def test_a_bundle_of_deletions_gives_a_deletion_of_each_resource_at_its_own_place() -> None:
+    first, second = (
+        b'{"request":{"method":"DELETE","url":"Patient/p1"}}',
+        b'{"request":{"url":"Observation/o-2","method":"DELETE"}}',
+    )
+    head = '{"resourceType":"Bundle","id":"b","x":"é","meta":{"lastUpdated":"2024-09-02T00:00:00Z"},"type":"transaction","entry":[ '
+    line = head.encode() + first + b" , " + second + b"]}"
+    at = len(head.encode())
+    assert read(GOOD + b"\n" + line + b"\n" + GOOD, "deleted.ndjson")[1:3] == [
+        Unit("Patient", "p1", "2024-09-02T00:00:00Z", first, 37 + at, 2, "R_RETRACTED:deleted"),
+        Unit(
+            "Observation",
+            "o-2",
+            "2024-09-02T00:00:00Z",
+            second,
+            37 + at + len(first) + 3,
+            2,
+            "R_RETRACTED:deleted",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b'{"request":{"method":"PUT","url":"Patient/p1"}}',
+        b'{"request":{"method":"DELETE","url":"Patient?identifier=1"}}',
+        b'{"resource":{"resourceType":"Patient"},"request":{"method":"DELETE","url":"Patient/p1"}}',
+    ],
+)
+def test_a_bundle_of_anything_else_stays_one_record(entry: bytes) -> None:
+    good = b'{"request":{"method":"DELETE","url":"Patient/p1"}}'
+    line = b'{"resourceType":"Bundle","id":"b","entry":[' + good + b"," + entry + b"]}"
+    assert [(u.kind, u.key, u.raw) for u in read(line)] == [("Bundle", "b", line)]
+
+
 def test_offsets_are_those_of_the_decompressed_stream() -> None:
     packed = gzip.compress(GOOD + b"\n\n" + GOOD + b"\n")
     with gzip.open(io.BytesIO(packed)) as stream:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from carelake.bronze.source import Mapping, Source
     from carelake.core.table import Table
 
+PLACE = ("file", "byte_offset", "ingested_at")  # where a record of a sender stands
 SENDER_DDL = "struct<name:string,time_zone:string,shift_days:int,type_concept_id:int>"
 
 
@@ -73,13 +74,13 @@ def records(
     gone = "duplicate conflict" if kept else "duplicate superseded conflict"
     names = ", ".join(f"'{k}'" for k in kinds)
     old = versions.where(f"source = '{member.sender}' AND kind IN ({names})")
-    losers = old.where(" OR ".join(f"state = '{s}'" for s in gone.split())).selectExpr("file", "byte_offset")
+    losers = old.where(" OR ".join(f"state = '{s}'" for s in gone.split())).select(*PLACE)
     current = bronze.where(f"kind IN ({names}) AND problem IS NULL").join(
-        F.broadcast(losers), ["file", "byte_offset"], how="left_anti"
+        F.broadcast(losers), list(PLACE), how="left_anti"
     )
     if kept:
-        superseded = old.where("state = 'superseded'").selectExpr("file", "byte_offset", "false AS is_latest")
-        current = current.join(F.broadcast(superseded), ["file", "byte_offset"], how="left")
+        superseded = old.where("state = 'superseded'").selectExpr(*PLACE, "false AS is_latest")
+        current = current.join(F.broadcast(superseded), list(PLACE), how="left")
     else:
         current = current.selectExpr("*", "true AS is_latest")
     fixed = (

@@ -1,4 +1,8 @@
-"""Which bronze records are not the version that counts."""
+"""Which bronze records are not the version that counts.
+
+A record that says of another one that it is deleted is a version too, the last until a later one comes; it is itself
+refused at landing (R_RETRACTED), so that nothing counts as long as it is the last.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +25,14 @@ VERSION = Table(
         Field("file", "string", "File below the landed path", required=True),
         Field("byte_offset", "bigint", "First byte of the record", required=True),
         Field("record_no", "bigint", "Number of the record in its file"),
+        # one name may be landed day by day with other content, so that file and offset alone do not tell
+        Field("ingested_at", "timestamp", "When it was landed", required=True),
         Field("state", "string", "duplicate, superseded, conflict", required=True),
     ),
-    key=("source", "file", "byte_offset"),
+    key=("source", "file", "byte_offset", "ingested_at"),
 )
+
+COUNTS = "(problem IS NULL OR problem LIKE 'R_RETRACTED:%')"  # as a version
 
 # The order of versions (DESIGN, Versions): the sender's own time, else the extract date, else the content.
 # File and offset only make the choice among byte-identical copies definite.
@@ -39,9 +47,9 @@ def versions(bronze: dict[str, DataFrame]) -> DataFrame:
 
 
 def _of(sender: str, records: DataFrame) -> DataFrame:
-    narrow = records.where("problem IS NULL").selectExpr(
+    narrow = records.where(COUNTS).selectExpr(
         f"'{sender}' AS source", "kind", "record_id", "file", "byte_offset", "record_no", "version_at", "extract_date",
-        "content_hash", "_run", "xxhash64(kind, coalesce(record_key, hex(content_hash))) AS k",
+        "content_hash", "_run", "ingested_at", "problem", "xxhash64(kind, coalesce(record_key, hex(content_hash))) AS k",
     )  # fmt: skip
     several = narrow.groupBy("k").count().where("count > 1").select("k")
     seen = narrow.join(several, "k", how="left_semi")
@@ -56,6 +64,6 @@ def _of(sender: str, records: DataFrame) -> DataFrame:
     numbered = judged.selectExpr("*", f"row_number() OVER (PARTITION BY k, early IS NULL ORDER BY {_ORDER}) AS n",
                                  "count(*) OVER (PARTITION BY k, early IS NULL) AS total")  # fmt: skip
     states = numbered.selectExpr("*", "coalesce(early, CASE WHEN n < total THEN 'superseded' END) AS state")
-    return states.where("state IS NOT NULL").select(
-        "source", "kind", "record_id", "file", "byte_offset", "record_no", "state"
+    return states.where("state IS NOT NULL AND problem IS NULL").select(
+        "source", "kind", "record_id", "file", "byte_offset", "record_no", "ingested_at", "state"
     )

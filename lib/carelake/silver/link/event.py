@@ -39,13 +39,15 @@ def event(
     meaning = F.broadcast(meanings(events, codes))
     person = persons.selectExpr("source AS _source", "source_person_id", "person_id")
     visit = visits.selectExpr(
-        "source AS _source", "source_encounter_id", "visit_occurrence_id", "visit_detail_id"
+        "source AS _source", "source_encounter_id", "person_id", "visit_occurrence_id", "visit_detail_id"
     )
     provider = providers.selectExpr("source AS _source", "reference AS source_provider_id", "provider_id")
     linked = (
         events.selectExpr("*", f"{unit_sql()} AS unit")
         .join(person, ["_source", "source_person_id"], how="inner")
-        .join(visit, ["_source", "source_encounter_id"], how="left")
+        .join(
+            visit, ["_source", "source_encounter_id", "person_id"], how="left"
+        )  # nobody has another's visit
         .join(provider, ["_source", "source_provider_id"], how="left")
         .join(fulfilled(events), ["_record", "_part"], how="left")
         .join(F.broadcast(unit_meanings(events, codes)), "unit", how="left")
@@ -83,9 +85,10 @@ def fulfilled(events: DataFrame) -> DataFrame:
         "coalesce(try_element_at(codings, 1).code, lower(trim(code_text))) AS what", "_record", "_part",
     )  # fmt: skip
     named = drugs.where("fact = 'administration' AND based_on IS NOT NULL").selectExpr(
-        "_source", "based_on AS source_event_id"
+        "_source", "source_person_id", "based_on AS source_event_id"
     )
-    by_name = drugs.where("fact = 'order'").join(named, ["_source", "source_event_id"], how="left_semi")
+    same = ["_source", "source_person_id", "source_event_id"]
+    by_name = drugs.where("fact = 'order'").join(named, same, how="left_semi")
     by_time = (
         drugs.where("what IS NOT NULL")
         .selectExpr(

@@ -55,7 +55,7 @@ def priority(source: Column, senders: Iterable[Mapping[str, Any]]) -> Column:
     return F.coalesce(*ranks, F.lit(LAST))
 
 
-@step(writes=PERSON_LINK, patients=PATIENT, enrollments=ENROLLMENT, senders=SENDERS)
+@step(writes=PERSON_LINK, whole=True, patients=PATIENT, enrollments=ENROLLMENT, senders=SENDERS)
 def person(patients: DataFrame, enrollments: DataFrame, senders: Iterable[Mapping[str, Any]]) -> DataFrame:
     """Link the records of all senders: one row per (source, source_person_id) of a patient or an enrolled account.
 
@@ -100,7 +100,7 @@ def _patients(patients: DataFrame) -> DataFrame:
     facts = patients.select(
         F.col("_source").alias("source"),
         F.col("source_person_id").alias("id"),
-        F.lit(True).alias("known"),
+        F.col("is_latest").alias("known"),  # of a patient who was deleted only older versions are left
         F.lit(False).alias("is_account"),
         F.col("birth_date").cast("string").alias("birth"),
         F.when(F.col("sex").isin("male", "female"), F.col("sex")).alias("sex"),

@@ -82,7 +82,10 @@ def _over(frame: DataFrame, **columns: str) -> DataFrame:
     return frame.selectExpr("*", *[f"{sql} AS {name}" for name, sql in columns.items()])
 
 
-@step(writes=VISIT_LINK, encounters=ENCOUNTER, persons=PERSON_LINK, extract_date=EXTRACT_DATE)
+@step(
+    writes=VISIT_LINK, encounters=ENCOUNTER, persons=PERSON_LINK, extract_date=EXTRACT_DATE,
+    dated={VISIT_LINK: "end_is_extract_date"},
+)  # fmt: skip
 def visit(encounters: DataFrame, persons: DataFrame, extract_date: date) -> DataFrame:
     """One row per encounter whose person is known: its visit and visit detail. Others wait and are absent."""
     known = encounters.selectExpr(

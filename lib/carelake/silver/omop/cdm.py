@@ -22,6 +22,8 @@ PROVENANCE = (
     ),
     Field("_record", "bigint", "Bronze record id of that record; the smallest when several made the row"),
 )
+# Of a table in which OHDSI names no person though its rows are a person's: that they can be made anew with the person.
+OF_PERSON = Field("_person_id", "bigint", "The person whose row it is")
 _TYPES: Mapping[str, str] = MappingProxyType(
     {"integer": "int", "float": "double", "date": "date", "datetime": "timestamp_ntz"}
 )
@@ -60,10 +62,11 @@ def cdm_table(
     types: Mapping[str, str] = MappingProxyType({}),
     cluster_by: tuple[str, ...] | None = None,
     provenance: bool = True,
+    of_person: bool = False,
 ) -> Table:
     """The CDM v5.4 table `name` with OHDSI's columns, types, required marks and references, then the provenance columns.
 
-    `types` overrides a column's type. Raises DeclarationError when OHDSI's list has no such table.
+    `types` overrides a column's type; `of_person` adds whose row it is to a table without person_id. Raises DeclarationError when OHDSI's list has no such table.
     """
     rows = [r for r in _rows("Field") if r["cdmTableName"].lower() == name]
     if not rows:
@@ -92,7 +95,7 @@ def cdm_table(
     return Table(
         name=f"silver/omop/{name}",
         doc=" ".join(meaning["tableDescription"].split()),
-        fields=fields + (PROVENANCE if provenance else ()),
+        fields=fields + (PROVENANCE if provenance else ()) + ((OF_PERSON,) if of_person else ()),
         key=key or primary or (names[0],),
         checks=checks,
         cluster_by=cluster_by if cluster_by is not None else (("person_id",) if "person_id" in names else ()),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 COST = cdm_table(
     "cost",
+    of_person=True,
     checks=(
         Check("domain_is_known", "cost_domain_id IN ('Visit', 'Drug', 'Device', 'Procedure', 'Measurement', 'Observation', "
               "'Condition', 'Cost')", on_fail=OnFail.STOP),
@@ -61,8 +62,8 @@ def cost(
             on=["_source", "source_person_id"], how="inner",
         )
         .join(
-            visits.selectExpr("source AS _source", "source_encounter_id", "visit_occurrence_id"),
-            on=["_source", "source_encounter_id"], how="left",
+            visits.selectExpr("source AS _source", "source_encounter_id", "person_id", "visit_occurrence_id"),
+            on=["_source", "source_encounter_id", "person_id"], how="left",
         )
         .join(_supplied(events), on=["_source", "source_claim_id"], how="left")
         .join(_periods(claims, persons, periods), on=["_source", "source_claim_id"], how="left")
@@ -85,7 +86,7 @@ def cost(
         "_patient AS paid_by_patient", "patient_copay AS paid_patient_copay", "patient_coinsurance AS paid_patient_coinsurance",
         "patient_deductible AS paid_patient_deductible", "paid_by_primary", "payer_plan_period_id", "allowed AS amount_allowed",
         f"CASE WHEN drg IS NOT NULL THEN coalesce(_drg_concept_id, {C.NO_CONCEPT}) END AS drg_concept_id",
-        "drg AS drg_source_value", "_source", "_record",
+        "drg AS drg_source_value", "_source", "_record", "person_id AS _person_id",
     )  # fmt: skip
 
 

@@ -46,8 +46,8 @@ def note(
             on=["_source", "source_person_id"], how="inner",
         )
         .join(
-            visits.selectExpr("source AS _source", "source_encounter_id", "visit_occurrence_id", "visit_detail_id"),
-            on=["_source", "source_encounter_id"], how="left",
+            visits.selectExpr("source AS _source", "source_encounter_id", "person_id", "visit_occurrence_id", "visit_detail_id"),
+            on=["_source", "source_encounter_id", "person_id"], how="left",
         )
         .join(
             providers.selectExpr("source AS _source", "reference AS source_provider_id", "provider_id"),

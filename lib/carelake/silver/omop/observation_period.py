@@ -47,6 +47,10 @@ CLAIM_TYPES = (
 @step(
     writes=OBSERVATION_PERIOD, persons=PERSON, links=PERSON_LINK, deaths=DEATH, coverages=COVERAGE, encounters=ENCOUNTER,
     events=EVENT, extract_date=EXTRACT_DATE,
+    dated={
+        OBSERVATION_PERIOD: "observation_period_end_date >= :day",  # was cut there
+        COVERAGE: "start_date > :day", ENCOUNTER: "to_date(start_datetime) > :day", EVENT: "to_date(start_datetime) > :day",
+    },
 )  # fmt: skip
 def observation_period(
     persons: DataFrame,

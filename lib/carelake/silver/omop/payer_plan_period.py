@@ -32,8 +32,9 @@ PAYER_PLAN_PERIOD = cdm_table(
 
 
 @step(
-    writes=PAYER_PLAN_PERIOD, coverages=COVERAGE, links=PERSON_LINK, persons=PERSON, extract_date=EXTRACT_DATE
-)
+    writes=PAYER_PLAN_PERIOD, coverages=COVERAGE, links=PERSON_LINK, persons=PERSON, extract_date=EXTRACT_DATE,
+    dated={PAYER_PLAN_PERIOD: "payer_plan_period_end_date >= :day", COVERAGE: "start_date > :day"},
+)  # fmt: skip
 def payer_plan_period(
     coverages: DataFrame, links: DataFrame, persons: DataFrame, extract_date: date
 ) -> DataFrame:

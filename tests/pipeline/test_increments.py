@@ -1,0 +1,282 @@
+"""What comes day by day ends in the same rows as all at once, and only the persons concerned are made anew."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from carelake.core.lake import DeltaLake
+from carelake.core.ops import LEDGER, QUARANTINE
+from carelake.silver.link.tables import PERSON_LINK
+from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
+from carelake.silver.omop.measurement import MEASUREMENT
+from carelake.silver.omop.person import PERSON
+from tests.helpers.cli import FIVE
+from tests.helpers.days import deal
+from tests.helpers.runs import digests, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+    from carelake.core.table import Table
+
+pytestmark = pytest.mark.timeout(3000)
+# Everything from the links on; the contracts also say in which file a record stands, which differs by how it is sent.
+COMPARED = ("silver/link/", "silver/omop/", "gold/")
+NOT_COMPARED = {"silver/link/person_history"}  # tells of the days themselves
+WEIGHT, DIABETES, SNOMED = "29463-7", "44054006", "http://snomed.info/sct"
+
+
+def _compared(spark: SparkSession, lake: Path) -> dict[str, tuple[int, str]]:
+    return {n: d for n, d in digests(spark, lake, *COMPARED).items() if n not in NOT_COMPARED}
+
+
+def _unlike(found: dict[str, Any], wanted: dict[str, Any]) -> set[str]:
+    return {n for n in found.keys() | wanted.keys() if found.get(n) != wanted.get(n)}
+
+
+def _unbalanced(spark: SparkSession, lake: Path) -> int:
+    outcome = "rows_written + rows_duplicate + rows_superseded + rows_excluded + rows_quarantined"
+    return DeltaLake(spark, str(lake)).read(LEDGER).where(f"rows_in <> {outcome}").count()
+
+
+def _meta(day: int) -> dict[str, Any]:
+    return {"lastUpdated": f"2024-03-{day:02d}T12:00:00Z"}
+
+
+def _patient(key: str, born: str, day: int = 1) -> dict[str, Any]:
+    return {
+        "resourceType": "Patient", "id": key, "meta": _meta(day), "gender": "female", "birthDate": born,
+        "name": [{"family": f"Family-{key}", "given": ["Ann"]}],
+    }  # fmt: skip
+
+
+def _encounter(key: str, person: str, start: str, *, ended: bool = True) -> dict[str, Any]:
+    period = {"start": f"{start}T09:00:00Z"} | ({"end": f"{start}T10:00:00Z"} if ended else {})
+    return {
+        "resourceType": "Encounter", "id": key, "meta": _meta(1), "status": "finished" if ended else "in-progress",
+        "class": {"code": "AMB" if ended else "IMP"}, "subject": {"reference": f"Patient/{person}"}, "period": period,
+    }  # fmt: skip
+
+
+def _condition(key: str, person: str, status: str = "confirmed", day: int = 1) -> dict[str, Any]:
+    return {
+        "resourceType": "Condition", "id": key, "meta": _meta(day), "subject": {"reference": f"Patient/{person}"},
+        "verificationStatus": {"coding": [{"code": status}]}, "onsetDateTime": "2023-05-01",
+        "code": {"coding": [{"system": SNOMED, "code": DIABETES}]},
+    }  # fmt: skip
+
+
+def _weight(key: str, person: str, kg: float, day: int = 1) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation", "id": key, "meta": _meta(day), "status": "final",
+        "category": [{"coding": [{"code": "vital-signs"}]}], "code": {"coding": [{"system": "http://loinc.org", "code": WEIGHT}]},
+        "subject": {"reference": f"Patient/{person}"}, "effectiveDateTime": "2024-01-05T08:00:00Z",
+        "valueQuantity": {"value": kg, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"},
+    }  # fmt: skip
+
+
+def _deletion(day: int, *urls: str) -> dict[str, Any]:
+    entries = [{"request": {"method": "DELETE", "url": u}} for u in urls]
+    return {
+        "resourceType": "Bundle",
+        "id": f"deleted-{day}",
+        "meta": _meta(day),
+        "type": "transaction",
+        "entry": entries,
+    }
+
+
+# The export of each day, by file. The observations' file has one name and grows, as some systems write it.
+WEIGHTS = [
+    _weight("w1", "p1", 70.5),
+    _weight("w2", "p2", 81.0),
+    _weight("w3", "p3", 64.0),
+    _weight("w9", "p9", 55.0),
+]
+STORY: list[dict[str, list[dict[str, Any]]]] = [
+    {
+        "Patient": [_patient("p1", "1950-01-02"), _patient("p2", "1960-03-04"), _patient("p3", "1970-05-06"), _patient("p4", "1980-07-08")],
+        "Encounter": [
+            _encounter("e1", "p1", "2024-01-05"), _encounter("e2", "p2", "2024-01-06"), _encounter("e3", "p3", "2024-01-07"),
+            _encounter("e4", "p4", "2024-02-20", ended=False),
+        ],
+        "Condition": [_condition("c1", "p1"), _condition("c2", "p2"), _condition("c3", "p3")],
+        "Observation": WEIGHTS,
+    },
+    {
+        "Condition": [_condition("c2", "p2", "entered-in-error", day=2)],
+        "Observation": [*WEIGHTS, _weight("w1b", "p1", 71.0, day=2)],
+    },
+    {
+        "deleted": [_deletion(3, "Condition/c1", "Patient/p3")],
+        "Patient": [_patient("p9", "1990-09-09", day=3)],
+    },
+]  # fmt: skip
+FIRST_DAY = 1_709_251_200_000  # 2024-03-01
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the days of the story left: notes of the runs, and what the lake held after each."""
+
+    lake: Path
+    notes: list[dict[str, Any]]
+    persons: list[set[str]]  # whose person row
+    made: list[set[str]]  # whose rows in measurement the day's run made
+    conditions: list[set[str]]
+    weights: list[list[tuple[str, float]]]
+    extract_dates: list[set[str]]  # ends of the visits that are still open
+
+
+def _write(folder: Path, day: int, files: dict[str, list[dict[str, Any]]]) -> None:
+    folder.mkdir(parents=True)
+    for stem, resources in files.items():
+        # the growing file keeps its name, all others bear their day
+        name = f"{stem}.ndjson" if stem == "Observation" else f"{stem}.{FIRST_DAY + day * 86_400_000}.ndjson"
+        (folder / name).write_text("".join(json.dumps(r) + "\n" for r in resources))
+
+
+def _people(spark: SparkSession, lake: Path, table: Table, *columns: str, where: str = "true") -> list[Any]:
+    """Rows of a table with the sender's id of the person."""
+    held = DeltaLake(spark, str(lake))
+    who = held.read(PERSON_LINK).select("person_id", "source_person_id")
+    rows = held.read(table).where(where).join(who, "person_id").selectExpr("source_person_id", *columns)
+    return [tuple(r) if columns else r[0] for r in rows.collect()]
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("story")
+    for n, files in enumerate(STORY):
+        _write(root / f"day{n}", n, files)
+    return root
+
+
+@pytest.fixture(scope="module")
+def told(spark: SparkSession, days: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """The story, a run a day, to silver."""
+    lake = tmp_path_factory.mktemp("daily") / "lake"
+    story = Told(lake, [], [], [], [], [], [])
+    for n in range(len(STORY)):
+        note = run(spark, lake, {"fhir": days / f"day{n}"}, "--until", "silver")
+        mine = f"_run = '{note['run_id']}'"
+        story.notes.append(note)
+        story.persons.append(set(_people(spark, lake, PERSON)))
+        story.made.append(set(_people(spark, lake, MEASUREMENT, where=mine)))
+        story.conditions.append(set(_people(spark, lake, CONDITION_OCCURRENCE)))
+        story.weights.append(sorted(_people(spark, lake, MEASUREMENT, "value_as_number")))
+        open_until = DeltaLake(spark, str(lake)).read(catalog_table("silver/omop/visit_occurrence"))
+        ends = open_until.where("visit_type_concept_id = 32220").selectExpr(
+            "cast(visit_end_date AS string) AS d"
+        )
+        story.extract_dates.append({r["d"] for r in ends.collect()})
+    return story
+
+
+def catalog_table(name: str) -> Table:
+    """A declared table by name."""
+    from carelake.catalog import catalog
+
+    return catalog().declared[name]
+
+
+def _steps(note: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {s["table"]: s for s in note["steps"]}
+
+
+def test_only_the_persons_concerned_are_made_anew(told: Told) -> None:
+    assert told.notes[0]["persons_affected"] == 4
+    # day two: a weight of p1, a diagnosis of p2 taken back; p4 is concerned only by the later extract date, in its visit
+    assert told.notes[1]["persons_affected"] == 2
+    assert told.made[1] == {"p1", "p2"}
+    assert told.weights[1] == [("p1", 70.5), ("p1", 71.0), ("p2", 81.0), ("p3", 64.0)]
+    assert _steps(told.notes[1])["silver/omop/measurement"]["rows_made"] == 3
+    assert _steps(told.notes[1])["silver/conformed/event"]["rows_made"] == 1
+    assert _steps(told.notes[1])["silver/conformed/patient"]["skipped"]
+
+
+def test_what_is_taken_back_or_deleted_is_gone_with_its_person(told: Told) -> None:
+    assert told.conditions == [{"p1", "p2", "p3"}, {"p1", "p3"}, set()]
+    assert told.persons == [{"p1", "p2", "p3", "p4"}, {"p1", "p2", "p3", "p4"}, {"p1", "p2", "p4", "p9"}]
+
+
+def test_a_record_waits_for_its_person_and_is_released_when_the_person_comes(
+    spark: SparkSession, told: Told
+) -> None:
+    assert ("p9", 55.0) not in told.weights[1] and ("p9", 55.0) in told.weights[2]
+    runs = [n["run_id"] for n in told.notes]
+    waits = DeltaLake(spark, str(told.lake)).read(QUARANTINE).where("rule = 'pending:person'").collect()
+    seen = sorted((runs.index(r["run_id"]), r["kind"], r["severity"]) for r in waits)
+    assert seen == [
+        (0, "Observation", "quarantined"),
+        (1, "Observation", "quarantined"),
+        (2, "Condition", "quarantined"),  # of p3, who is deleted
+        (2, "Encounter", "quarantined"),
+        (2, "Observation", "quarantined"),
+        (2, "Observation", "released"),
+    ]
+
+
+def test_a_stay_that_is_still_open_ends_on_each_extract_date(told: Told) -> None:
+    assert told.extract_dates == [{"2024-03-01"}, {"2024-03-02"}, {"2024-03-03"}]
+
+
+def test_every_record_of_a_day_has_one_outcome(spark: SparkSession, told: Told) -> None:
+    assert _unbalanced(spark, told.lake) == 0
+    examined = {
+        (
+            r["stage"],
+            r["kind"],
+            r["rows_in"],
+            r["rows_written"],
+            r["rows_duplicate"],
+            r["rows_superseded"],
+            r["rows_quarantined"],
+        )
+        for r in told.notes[1]["sources"]
+    }
+    assert examined == {
+        ("bronze", "Condition", 1, 1, 0, 0, 0), ("bronze", "Observation", 5, 5, 0, 0, 0),
+        ("conformed", "Condition", 2, 0, 0, 1, 1), ("conformed", "Observation", 5, 1, 4, 0, 0),
+        # the records of p1 and p2, and the weight that waits
+        ("omop", "Condition", 1, 1, 0, 0, 0), ("omop", "Encounter", 2, 2, 0, 0, 0), ("omop", "Observation", 4, 3, 0, 0, 1),
+        ("omop", "Patient", 2, 2, 0, 0, 0),
+    }  # fmt: skip
+    taken_back = DeltaLake(spark, str(told.lake)).read(QUARANTINE).where("reason = 'R_RETRACTED'").collect()
+    assert sorted((r["stage"], r["kind"], r["rule"]) for r in taken_back) == [
+        ("bronze", "Condition", "deleted"),
+        ("bronze", "Patient", "deleted"),
+        ("conformed", "Condition", "entered_in_error"),
+    ]
+
+
+def test_days_one_after_the_other_end_in_the_rows_of_all_at_once(
+    spark: SparkSession, days: Path, told: Told, tmp_path: Path
+) -> None:
+    run(spark, tmp_path / "lake", {"fhir": days}, "--until", "silver")
+    assert _unlike(_compared(spark, told.lake), _compared(spark, tmp_path / "lake")) == set()
+    run(spark, told.lake, {"fhir": days / "day2"}, "--until", "silver", "--full")
+    assert _unlike(_compared(spark, told.lake), _compared(spark, tmp_path / "lake")) == set()
+
+
+SENDERS = {"fhir": False, "cms_rif": True, "fitbit": True, "enrollment": True}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", [range(10), (3, 8, 0, 5, 9, 1, 7, 2, 6, 4)], ids=["in order", "shuffled"])
+def test_ten_days_in_any_order_end_in_the_rows_of_all_at_once(
+    spark: SparkSession, order: list[int], tmp_path: Path
+) -> None:
+    dealt = {s: deal(FIVE / s, tmp_path / "days" / s, 10, header=h) for s, h in SENDERS.items()}
+    run(spark, tmp_path / "whole", {s: tmp_path / "days" / s for s in SENDERS}, "--until", "gold")
+    for n in order:
+        there = {s: folders[n] for s, folders in dealt.items() if folders[n].exists()}
+        run(spark, tmp_path / "daily", there, "--until", "gold")
+    assert _unlike(_compared(spark, tmp_path / "daily"), _compared(spark, tmp_path / "whole")) == set()
+    assert _unbalanced(spark, tmp_path / "daily") == 0
