@@ -31,6 +31,7 @@ _EXTENSION = (
 )
 _ACTORS = f"array<struct<actor:{_REF}>>"
 _ANY = "id string, modifierExtension array<struct<url:string>>"
+_WHY = f"reasonReference array<{_REF}>, reasonCode array<{_CONCEPT}>"
 
 _RESULT = {
     "code": _CONCEPT,
@@ -82,28 +83,29 @@ SHAPES = {
     "Observation": (
         f"{_ANY}, status string, category array<{_CONCEPT}>, subject {_REF}, encounter {_REF}, effectiveDateTime string, "
         f"effectiveInstant string, effectivePeriod {_PERIOD}, issued string, performer array<{_REF}>, "
-        f"basedOn array<{_REF}>, "
+        f"basedOn array<{_REF}>, hasMember array<{_REF}>, "
         + ", ".join(f"{name} {kind}" for name, kind in _RESULT.items())
         + f", component array<struct<{','.join(f'{name}:{kind}' for name, kind in _RESULT.items())}>>"
     ),
     "Procedure": (
         f"{_ANY}, status string, code {_CONCEPT}, subject {_REF}, encounter {_REF}, performedDateTime string, "
-        f"performedPeriod {_PERIOD}, performer {_ACTORS}, basedOn array<{_REF}>"
+        f"performedPeriod {_PERIOD}, performer {_ACTORS}, basedOn array<{_REF}>, {_WHY}"
     ),
     "Medication": f"{_ANY}, code {_CONCEPT}",
     "MedicationRequest": (
         f"{_ANY}, {_ORDERED}, status string, statusReason {_CONCEPT}, intent string, doNotPerform boolean, "
         f"encounter {_REF}, authoredOn string, requester {_REF}, dosageInstruction array<{_DOSAGE}>, "
-        f"dispenseRequest struct<quantity:{_QUANTITY},expectedSupplyDuration:{_QUANTITY},numberOfRepeatsAllowed:int>"
+        f"dispenseRequest struct<quantity:{_QUANTITY},expectedSupplyDuration:{_QUANTITY},numberOfRepeatsAllowed:int>, "
+        f"{_WHY}"
     ),
     "MedicationAdministration": (
         f"{_ANY}, {_ORDERED}, status string, statusReason array<{_CONCEPT}>, context {_REF}, effectiveDateTime string, "
         f"effectivePeriod {_PERIOD}, performer {_ACTORS}, request {_REF}, "
-        f"dosage struct<text:string,route:{_CONCEPT},dose:{_QUANTITY}>"
+        f"dosage struct<text:string,route:{_CONCEPT},dose:{_QUANTITY}>, {_WHY}"
     ),
     "Immunization": (
         f"{_ANY}, status string, vaccineCode {_CONCEPT}, patient {_REF}, encounter {_REF}, occurrenceDateTime string, "
-        f"performer {_ACTORS}, lotNumber string, doseQuantity {_QUANTITY}, route {_CONCEPT}"
+        f"performer {_ACTORS}, lotNumber string, doseQuantity {_QUANTITY}, route {_CONCEPT}, {_WHY}"
     ),
     "AllergyIntolerance": (
         f"{_ANY}, clinicalStatus {_CONCEPT}, verificationStatus {_CONCEPT}, code {_CONCEPT}, patient {_REF}, "
@@ -118,7 +120,11 @@ SHAPES = {
     "DiagnosticReport": (
         f"{_ANY}, status string, category array<{_CONCEPT}>, code {_CONCEPT}, subject {_REF}, encounter {_REF}, "
         f"effectiveDateTime string, effectivePeriod {_PERIOD}, issued string, performer array<{_REF}>, "
-        f"basedOn array<{_REF}>, conclusion string"
+        f"basedOn array<{_REF}>, result array<{_REF}>, conclusion string"
+    ),
+    "CarePlan": (
+        f"{_ANY}, status string, intent string, category array<{_CONCEPT}>, title string, subject {_REF}, encounter {_REF}, "
+        f"period {_PERIOD}, created string, author {_REF}, addresses array<{_REF}>"
     ),
     "DocumentReference": (
         f"{_ANY}, status string, docStatus string, type {_CONCEPT}, subject {_REF}, date string, author array<{_REF}>, "
@@ -171,6 +177,11 @@ def reference_to(ref: str, *types: str) -> str:
     """As `reference`, NULL when it names another type of resource than these."""
     named = f"coalesce(nullif(regexp_extract({ref}.reference, '{_TARGET}', 1), ''), {ref}.type, '{types[0]}')"
     return f"CASE WHEN {named} IN ({', '.join(map(repr, types))}) THEN {reference(ref)} END"
+
+
+def references(refs: str) -> str:
+    """Each Reference of an array as one string, those that name nothing left out; NULL when none is left."""
+    return f"nullif(array_compact(transform({refs}, x -> {reference('x')})), cast(array() AS array<string>))"
 
 
 def person(ref: str) -> str:
@@ -281,6 +292,11 @@ def event(subject: str, concept: str, fact: str, hint: str, **more: str) -> dict
         "codings": codings(concept), "code_text": uncoded(concept), "type_concept_id": type_concept(EHR),
         **clock.times("_start", "_end"), **more,
     }  # fmt: skip
+
+
+def why() -> dict[str, str]:
+    """The columns of an event that has reasonReference and reasonCode."""
+    return {"reason_ids": references("reasonReference"), "reasons": all_codings("reasonCode")}
 
 
 BAD_TIMES = (clock.bad_date("start", "_start"), clock.bad_date("end", "_end"))

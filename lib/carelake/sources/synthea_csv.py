@@ -17,7 +17,7 @@ from carelake.core.delimited import fields, records
 from carelake.silver.conformed import clock
 from carelake.silver.conformed.coverage import COVERAGE
 from carelake.silver.conformed.encounter import ENCOUNTER, elective
-from carelake.silver.conformed.event import EVENT
+from carelake.silver.conformed.event import EPISODE, EVENT
 from carelake.silver.conformed.facility import FACILITY
 from carelake.silver.conformed.lineage import CODING, EHR, coding, type_concept
 from carelake.silver.conformed.patient import PATIENT
@@ -129,6 +129,8 @@ def _events(
 
 
 _NEVER = "cast(NULL AS string)"
+_REASON = ("REASONCODE", "REASONDESCRIPTION")
+_WHY = _codings(repr(_SNOMED), *_REASON)
 _OPEN = "CASE WHEN STOP IS NULL THEN 'active' ELSE 'resolved' END"
 
 
@@ -206,7 +208,7 @@ def conditions(rows: DataFrame) -> DataFrame:
 def medications(rows: DataFrame) -> DataFrame:
     """Orders. DISPENSES counts past and expected fills and is no quantity; an administration is not told apart."""
     return _events(
-        rows, "order", "'Drug'", repr(_RXNORM), "START", "STOP", start="START", end="STOP",
+        rows, "order", "'Drug'", repr(_RXNORM), "START", "STOP", *_REASON, start="START", end="STOP", reasons=_WHY,
         clinical_status="CASE WHEN STOP IS NULL THEN 'active' ELSE 'stopped' END", type_concept_id=type_concept(_PRESCRIPTION),
     )  # fmt: skip
 
@@ -215,8 +217,17 @@ def medications(rows: DataFrame) -> DataFrame:
 def procedures(rows: DataFrame) -> DataFrame:
     """What was done, from START (DATE before 3.0) to STOP."""
     return _events(
-        rows, "procedure", "'Procedure'", f"coalesce(SYSTEM, {_SNOMED!r})", "SYSTEM", "START", "STOP", "DATE",
-        start="coalesce(START, `DATE`)", end="STOP", clinical_status="'completed'",
+        rows, "procedure", "'Procedure'", f"coalesce(SYSTEM, {_SNOMED!r})", "SYSTEM", "START", "STOP", "DATE", *_REASON,
+        start="coalesce(START, `DATE`)", end="STOP", clinical_status="'completed'", reasons=_WHY,
+    )  # fmt: skip
+
+
+@SOURCE.mapping(kind="careplans", into=EVENT)
+def careplans(rows: DataFrame) -> DataFrame:
+    """Plans of care, in days. What a plan is for is a code, of a condition that the person has."""
+    return _events(
+        rows, "care_plan", f"'{EPISODE}'", repr(_SNOMED), "START", "STOP", *_REASON, start="START", end="STOP",
+        clinical_status="CASE WHEN STOP IS NULL THEN 'active' ELSE 'completed' END", reasons=_WHY,
     )  # fmt: skip
 
 

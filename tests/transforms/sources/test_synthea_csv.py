@@ -193,3 +193,32 @@ def test_organisations_and_providers(spark: SparkSession) -> None:
         "o",
         [(None, "GENERAL PRACTICE")],
     )
+
+
+def test_a_care_plan_is_an_episode_for_a_coded_reason(spark: SparkSession) -> None:
+    text = (
+        "Id,START,STOP,PATIENT,ENCOUNTER,CODE,DESCRIPTION,REASONCODE,REASONDESCRIPTION\n"
+        "c1,2011-05-23,,p1,e1,443402002,Lifestyle education,59621000,Essential hypertension\n"
+        "c2,2017-06-04,2017-06-23,p1,e2,53950000,Respiratory therapy,,\n"
+    )
+    active, done = rows(spark, "careplans", careplans=text)
+    assert (active["domain_hint"], active["fact"], active["clinical_status"]) == (
+        "Episode",
+        "care_plan",
+        "active",
+    )
+    assert codes(active, "reasons") == [("http://snomed.info/sct", "59621000")]
+    assert (done["reasons"], done["end_datetime"], done["clinical_status"]) == (
+        [],
+        datetime(2017, 6, 23),
+        "completed",
+    )
+
+
+def test_drugs_and_procedures_keep_the_reason(spark: SparkSession) -> None:
+    drugs = "START,STOP,PATIENT,ENCOUNTER,CODE,DESCRIPTION,REASONCODE\n2014-06-09T12:06:29Z,,p1,e1,310798,HCTZ,59621000\n"
+    assert codes(one(spark, "medications", medications=drugs), "reasons") == [
+        ("http://snomed.info/sct", "59621000")
+    ]
+    done = "START,PATIENT,ENCOUNTER,CODE,DESCRIPTION\n2014-06-09T12:06:29Z,p1,e1,171207006,Depression screening\n"
+    assert one(spark, "procedures", procedures=done)["reasons"] == []

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from carelake.core.ids import id_sql
 from carelake.core.step import step
-from carelake.silver.conformed.event import EVENT
+from carelake.silver.conformed.event import EPISODE, EVENT
 from carelake.silver.link.meaning import meanings, same_codings, unit_meanings, unit_sql
 from carelake.silver.link.tables import EVENT_LINK, PERSON_LINK, PROVIDER_LINK, VISIT_LINK
 from carelake.silver.vocabulary.tables import CODE_MAP
@@ -100,7 +100,8 @@ def fulfilled(events: DataFrame) -> DataFrame:
 
 
 def _routed(meant: DataFrame) -> DataFrame:
-    """Domain and concepts of each target. An allergy is never an exposure to what the person is allergic to."""
+    """Domain and concepts of each target. An allergy is never an exposure to what the person is allergic to, and a plan
+    of care is never what it plans."""
     allergic = meant.selectExpr(
         "*",
         "CASE WHEN domain IS NULL THEN domain_hint WHEN domain_hint = other_domain THEN other_domain ELSE domain END "
@@ -113,7 +114,7 @@ def _routed(meant: DataFrame) -> DataFrame:
         "excluded", "source_value", "value_source_value", "unit_source_value", "unit_concept_id",
         "unit_source_concept_id", "route_concept_id", "route_source_value", "modifier_source_value",
         f"{id_sql('silver/link/event', '_source', '_kind', 'source_event_id', '_part', 'coalesce(target_no, 0)')} AS event_id",
-        "CASE WHEN substance THEN 'Observation' ELSE place END AS domain_id",
+        f"CASE WHEN domain_hint = '{EPISODE}' THEN '{EPISODE}' WHEN substance THEN 'Observation' ELSE place END AS domain_id",
         f"CASE WHEN {replaced} THEN w.drug_allergy ELSE coalesce(concept_id, 0) END AS concept_id",
         "coalesce(w.source_concept_id, 0) AS source_concept_id",
         "w.source_vocabulary_id AS source_vocabulary_id",
