@@ -100,7 +100,9 @@ def test_each_death_is_told_once(sample_lake):
     assert sorted(deaths) == sorted(people[i] for i in died)
 
 
+@pytest.mark.omop_rule(14)
 def test_payments_tie_out_to_the_cent(sample_lake):
+    """CDM v5.4 COST: the sum of the rows is what the source paid."""
     claims = sample_lake.rows("silver/conformed/claim", ["claim_type", "paid_by_payer", "charge"])
     paid = defaultdict(Decimal)
     for c in claims:
@@ -164,7 +166,9 @@ def omop(sample_lake):
     return [n.rsplit("/", 1)[1] for n in tables(sample_lake.lake, "silver/omop")]
 
 
+@pytest.mark.omop_rule(18)
 def test_primary_keys_are_unique(sample_lake):
+    """CDM v5.4, and DQD isPrimaryKey."""
     checked = []
     for name in omop(sample_lake):
         table = read(sample_lake.lake, f"silver/omop/{name}")
@@ -178,6 +182,7 @@ def test_primary_keys_are_unique(sample_lake):
     assert len(checked) >= 20
 
 
+@pytest.mark.omop_rule(18)
 @pytest.mark.parametrize(
     ("column", "target"),
     [
@@ -193,6 +198,7 @@ def test_primary_keys_are_unique(sample_lake):
     ],
 )
 def test_foreign_keys_lead_somewhere(sample_lake, column, target):
+    """CDM v5.4, and DQD isForeignKey."""
     key = f"{target}_id"
     there = set(read(sample_lake.lake, f"silver/omop/{target}", [key]).column(key).to_pylist())
     pointing = 0

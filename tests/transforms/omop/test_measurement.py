@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from carelake.silver.link.daily_sample import DAILY_SAMPLE
 from carelake.silver.link.tables import EVENT_LINK
 from carelake.silver.omop.measurement import MEASUREMENT, measurement
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+@pytest.mark.omop_rule(11, 5, 20)
 def test_results_and_days_of_wearables(spark: SparkSession) -> None:
     """Operators, ranges and units as sent; a day has no time, type 32865, and its wear time beside its value."""
     base = {

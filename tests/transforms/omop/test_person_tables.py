@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from carelake.silver.conformed.facility import FACILITY
 from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.link.tables import FACILITY_LINK, PERSON_LINK, PROVIDER_LINK
@@ -32,9 +34,11 @@ def record(source: str, key: str, **facts: Any) -> dict[str, Any]:
     return {"_source": source, "source_person_id": key, "is_latest": True} | facts
 
 
+@pytest.mark.omop_rule(8)
 def test_facts_come_from_the_latest_record_of_the_first_sender_and_gaps_are_filled_from_the_others(
     spark: SparkSession,
 ) -> None:
+    """CDM v5.4 PERSON: one row each, identity resolved before; no year of birth, no person (THEMIS)."""
     patients = frame(
         spark, PATIENT,
         record("claims", "-1", period="2015", year_of_birth=1950, month_of_birth=1, day_of_birth=9, sex="female",
@@ -68,7 +72,9 @@ def test_facts_come_from_the_latest_record_of_the_first_sender_and_gaps_are_fill
     assert rows(places, "location_id") == rows(table.where("person_id = 1"), "location_id")
 
 
+@pytest.mark.omop_rule(15)
 def test_a_place_that_people_and_facilities_share_is_one_location(spark: SparkSession) -> None:
+    """CDM v5.4 LOCATION: unique addresses."""
     patients = frame(
         spark, PATIENT,
         record("ehr", "x", address_line="1 Mill St", city="Lowell", state="MA", zip="01850-1234", county="Middlesex", country="US"),
@@ -87,7 +93,9 @@ def test_a_place_that_people_and_facilities_share_is_one_location(spark: SparkSe
     ]
 
 
+@pytest.mark.omop_rule(9)
 def test_death_is_the_most_reliable_then_the_latest_and_never_without_a_date(spark: SparkSession) -> None:
+    """CDM v5.4 DEATH and THEMIS: at most one row, none without a date, the most reliable source first."""
     told = frame(
         spark, PATIENT,
         record("claims", "-1", death_date="2020-05-09", death_type_concept_id=32848),

@@ -60,7 +60,9 @@ def stay(spark: SparkSession) -> DataFrame:
     return bronze(spark, SOURCE, {"inpatient.csv": table(*lines)}, extract=EXTRACT).cache()
 
 
+@pytest.mark.omop_rule(21, 14)
 def test_header_amounts_are_taken_once_from_the_smallest_live_line(stay: DataFrame) -> None:
+    """CMS RIF: every line repeats the header's amounts; CDM v5.4 COST counts each once."""
     out = mapped(SOURCE, "claim", stay)
     assert rows(
         out,
@@ -95,7 +97,9 @@ def test_a_stay_through_the_emergency_room_is_one_inpatient_encounter(stay: Data
     ) == [("inpatient", "emergency", True, "2020-07-19T00:00:00", "2020-07-22T00:00:00", "01")]
 
 
+@pytest.mark.omop_rule(21, 12)
 def test_a_code_counts_once_per_claim_with_its_strongest_role(stay: DataFrame) -> None:
+    """CMS RIF: every line repeats the claim's diagnoses; CDM v5.4 CONDITION_OCCURRENCE has one each."""
     out = mapped(SOURCE, "claim_code", stay)
     picked = out.selectExpr(
         "fact", "codings[0].code", "codings[0].system", "role", "domain_hint", "cast(start_datetime AS date)"

@@ -25,7 +25,9 @@ def concepts() -> dict[int, dict[str, str]]:
     return {int(r["concept_id"]): r for r in _rows("CONCEPT")}
 
 
+@pytest.mark.omop_rule(23)
 def test_every_structural_constant_is_a_concept(concepts: dict[int, dict[str, str]]) -> None:
+    """CDM v5.4: a concept id is a row of CONCEPT."""
     assert len(CONSTANTS) > 100
     assert {name for name, n in CONSTANTS.items() if n not in concepts} == set()
 
@@ -94,9 +96,11 @@ def test_concepts_have_what_the_cdm_requires(concepts: dict[int, dict[str, str]]
     assert [n for n, r in concepts.items() if any(not r[c] for c in required)] == []
 
 
+@pytest.mark.omop_rule(6, 23)
 def test_local_concepts_are_above_two_billion_and_say_where_they_are_from(
     concepts: dict[int, dict[str, str]],
 ) -> None:
+    """CDM v5.4, CONCEPT: ids above 2,000,000,000 are for local concepts."""
     local = {n: r for n, r in concepts.items() if n > 2_000_000_000}
     by_code = {(r["vocabulary_id"], r["concept_code"]): r for r in local.values()}
     for code in (
