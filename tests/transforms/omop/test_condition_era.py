@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.omop_rule(13)
 def test_occurrences_at_most_thirty_days_apart_are_one_era(spark: SparkSession) -> None:
-    """Persons and concepts apart, concept 0 out, the end not padded, a long occurrence bridges short ones inside."""
+    """CDM v5.4 CONDITION_ERA, 30 days of persistence: persons and concepts apart, concept 0 out, the end not padded, a long occurrence bridges short ones inside."""
 
     def at(
         person: int, concept: int, start: str, end: str | None = None, source: str = "ehr"

@@ -22,7 +22,7 @@ BASE = {
 
 @pytest.mark.omop_rule(12)
 def test_conditions_keep_what_was_sent_and_guess_no_end(spark: SparkSession) -> None:
-    """Status from the role, problem list as type, datetimes only with a time of day, other domains elsewhere."""
+    """CDM v5.4 CONDITION_OCCURRENCE: status from the role, no guessed end, problem list as type, datetimes only with a time of day, other domains elsewhere."""
     made = CONDITION_OCCURRENCE.conform(
         condition_occurrence(
             frame(

@@ -20,7 +20,7 @@ TABLET, COMBINED, VACCINE = 19080128, 40165015, 40213251
 
 @pytest.mark.omop_rule(13)
 def test_exposures_at_most_thirty_days_apart_are_one_era_of_each_ingredient(spark: SparkSession) -> None:
-    """Overlaps count their days once; gap_days are the days of the span that no exposure covers."""
+    """CDM v5.4 DRUG_ERA: overlaps count their days once (no stockpiling); gap_days are the days of the span that no exposure covers."""
 
     def at(person: int, drug: int, start: str, end: str, **more: Any) -> dict[str, Any]:
         return {

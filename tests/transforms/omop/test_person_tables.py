@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from carelake.silver.conformed.encounter import ENCOUNTER
+from carelake.silver.conformed.event import EVENT
 from carelake.silver.conformed.facility import FACILITY
 from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.link.tables import FACILITY_LINK, PERSON_LINK, PROVIDER_LINK
@@ -113,10 +115,52 @@ def test_death_is_the_most_reliable_then_the_latest_and_never_without_a_date(spa
         ("ehr", "quarantined", 4),
     )
     persons = frame(spark, PERSON, {"person_id": 1}, {"person_id": 2}, {"person_id": 3})
-    out = DEATH.conform(death(told, known, persons, SENDERS))
+    nothing = frame(spark, ENCOUNTER), frame(spark, EVENT)
+    out = DEATH.conform(death(told, known, persons, *nothing, SENDERS))
     assert rows(
         out, "person_id", "death_date", "death_datetime", "death_type_concept_id", "cause_concept_id"
     ) == [
         (1, "2020-05-01", "2020-05-01T10:30:00", 32817, None),
         (2, "2019-02-03", None, 32848, None),
     ]
+
+
+@pytest.mark.omop_rule(9)
+def test_rule_9_an_event_more_than_60_days_after_a_death_makes_it_suspect(spark: SparkSession) -> None:
+    """CDM v5.4 DEATH and DQD plausibleBeforeDeath: 60 days after are allowed. The row stays, an event of any sender of
+    the person counts, and so does an encounter; nobody else's does."""
+    died = {"death_date": "2020-05-01"}
+    told = frame(spark, PATIENT, *[record("ehr", key, **died) for key in "abcd"])
+    known = links(spark, *[("ehr", key, n) for n, key in enumerate("abcd", start=1)], ("claims", "-2", 2))
+    persons = frame(spark, PERSON, *[{"person_id": n} for n in (1, 2, 3, 4)])
+    encounters = frame(spark, ENCOUNTER, {"source_person_id": "c", "start_datetime": "2020-07-01 08:00:00"})
+    events = frame(
+        spark, EVENT,
+        {"source_person_id": "a", "start_datetime": "2020-06-30 23:59:00"},  # the 60th day
+        {"_source": "claims", "source_person_id": "-2", "start_datetime": "2020-07-01 00:00:00"},
+        {"source_person_id": "stranger", "start_datetime": "2021-01-01 00:00:00"},
+    )  # fmt: skip
+    out = DEATH.conform(death(told, known, persons, encounters, events, SENDERS))
+    assert rows(out, "person_id", "_suspect") == [(1, False), (2, True), (3, True), (4, False)]
+
+
+@pytest.mark.omop_rule(8)
+def test_rule_8_a_person_without_events_sex_or_race_is_a_person_with_concept_0(spark: SparkSession) -> None:
+    """CDM v5.4 PERSON: all persons, with or without events; gender 8507 or 8532 at birth, unknown race 0 (THEMIS)."""
+    said = {
+        "f": ("female", "hispanic"),
+        "m": ("male", "not_hispanic"),
+        "o": ("other", None),
+        "n": (None, None),
+    }
+    patients = frame(
+        spark, PATIENT,
+        *[record("ehr", key, year_of_birth=1950, sex=sex, ethnicity=e) for key, (sex, e) in said.items()],
+    )  # fmt: skip
+    known = links(spark, *[("ehr", key, n) for n, key in enumerate(said, start=1)])
+    table = PERSON.conform(
+        person(patients, known, frame(spark, PROVIDER_LINK), frame(spark, FACILITY_LINK), SENDERS)
+    )
+    assert rows(table, "person_id", "gender_concept_id", "race_concept_id", "ethnicity_concept_id") == [
+        (1, 8532, 0, 38003563), (2, 8507, 0, 38003564), (3, 0, 0, 0), (4, 0, 0, 0),
+    ]  # fmt: skip

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from collections import Counter
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,19 @@ def test_every_structural_constant_is_a_concept(concepts: dict[int, dict[str, st
     """CDM v5.4: a concept id is a row of CONCEPT."""
     assert len(CONSTANTS) > 100
     assert {name for name, n in CONSTANTS.items() if n not in concepts} == set()
+
+
+@pytest.mark.omop_rule(23)
+def test_rule_23_every_type_concept_that_code_writes_as_a_number_is_a_concept(
+    concepts: dict[int, dict[str, str]],
+) -> None:
+    """CDM v5.4: a type concept id is a row of CONCEPT in the domain Type Concept. Sources may not know the vocabulary and
+    write these ids as numbers (32500 to 32999) in code or SQL."""
+    package = Path(str(files("carelake")))
+    texts = [p.read_text(encoding="utf-8") for p in package.rglob("*.py")]
+    written = {int(n) for t in texts for n in re.findall(r"(?<![\d.-])32[5-9]\d\d(?![\d.-])", t)}
+    assert len(written) > 50
+    assert {n for n in written if n not in concepts} == set()
 
 
 def test_structural_constants_that_are_written_as_standard_are_standard(
