@@ -102,7 +102,7 @@ def encounter(records: DataFrame) -> DataFrame:
         "admitted_from": f.first_code("hospitalization.admitSource"),
         "discharged_to": f.first_code("hospitalization.dischargeDisposition"),
         "type_concept_id": type_concept(EHR),
-    }, *f.status_problems(), *f.BAD_TIMES,
+    }, *f.status_problems(), *f.BAD_TIMES, f.when(f"{f.reference('partOf')} = id", "R_REF:itself"),
         excluded="CASE WHEN status IN ('planned', 'cancelled') THEN 'not_done' END",
     )  # fmt: skip
 

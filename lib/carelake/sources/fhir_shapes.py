@@ -66,7 +66,7 @@ SHAPES = {
     "Patient": (
         f"{_ANY}, identifier array<{_IDENTIFIER}>, name array<{_NAME}>, gender string, birthDate string, "
         f"_birthDate struct<extension:array<struct<url:string,valueDateTime:string>>>, deceasedDateTime string, "
-        f"address array<{_ADDRESS}>, communication array<struct<language:{_CONCEPT},preferred:boolean>>, "
+        f"link array<struct<other:{_REF}>>, address array<{_ADDRESS}>, communication array<struct<language:{_CONCEPT},preferred:boolean>>, "
         f"generalPractitioner array<{_REF}>, managingOrganization {_REF}, extension array<{_EXTENSION}>"
     ),
     "Encounter": (
@@ -299,7 +299,7 @@ def why() -> dict[str, str]:
     return {"reason_ids": references("reasonReference"), "reasons": all_codings("reasonCode")}
 
 
-BAD_TIMES = (clock.bad_date("start", "_start"), clock.bad_date("end", "_end"))
+BAD_TIMES = (clock.bad_date("start", "_start"), clock.bad_date("end", "_end"), clock.future("_start"))
 
 
 def no_code(concept: str) -> str:

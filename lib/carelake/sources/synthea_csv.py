@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.core.delimited import fields, records
 from carelake.silver.conformed import clock
+from carelake.silver.conformed.claim import CLAIM
+from carelake.silver.conformed.claim_line import CLAIM_LINE
 from carelake.silver.conformed.coverage import COVERAGE
 from carelake.silver.conformed.encounter import ENCOUNTER, elective
 from carelake.silver.conformed.event import EPISODE, EVENT
@@ -22,6 +24,7 @@ from carelake.silver.conformed.facility import FACILITY
 from carelake.silver.conformed.lineage import CODING, EHR, coding, type_concept
 from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.conformed.provider import PROVIDER
+from carelake.sources import synthea_csv_claims as money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +89,11 @@ SOURCE = Source(
     versions_kept=frozenset({"patients"}),
 )
 
+SOURCE.mapping(kind="claims", beside=("claims_transactions", "payers", "encounters"), into=CLAIM)(
+    money.claims
+)
+SOURCE.mapping(kind="claims_transactions", into=CLAIM_LINE)(money.claim_lines)
+
 
 def _read(rows: DataFrame, *columns: str) -> DataFrame:
     return fields(rows, columns, sep=",", quoted=True)
@@ -97,8 +105,9 @@ def _codings(system: str, code: str = "CODE", display: str = "DESCRIPTION") -> s
     return f"cast(CASE WHEN {code} IS NOT NULL THEN array({one}) ELSE array() END AS {CODING})"
 
 
-def _problems(*texts: str) -> str:
-    return f"array({', '.join(clock.bad_date(name.lower(), name) for name in texts)}) AS _problems"
+def _problems(*texts: str, start: str | None = None) -> str:
+    found = [clock.bad_date(name.lower(), name) for name in texts] + ([clock.future(start)] if start else [])
+    return f"array({', '.join(found)}) AS _problems"
 
 
 def _events(
@@ -122,7 +131,7 @@ def _events(
         "PATIENT AS source_person_id", "record_key AS source_event_id", "ENCOUNTER AS source_encounter_id",
         f"{hint} AS domain_hint", f"'{fact}' AS fact", f"{_codings(system)} AS codings",
         "CASE WHEN CODE IS NULL THEN DESCRIPTION END AS code_text", *[f"{sql} AS {name}" for name, sql in named.items()],
-        f"array({clock.bad_date('start', '_start')}, {clock.bad_date('end', '_end')}, "
+        f"array({clock.bad_date('start', '_start')}, {clock.bad_date('end', '_end')}, {clock.future('_start')}, "
         "CASE WHEN CODE IS NULL AND DESCRIPTION IS NULL THEN 'R_SCHEMA:code_missing' END, "
         f"{problem}) AS _problems", "_at",
     )  # fmt: skip
@@ -191,7 +200,7 @@ def encounters(rows: DataFrame) -> DataFrame:
         f"CASE WHEN _class = 'emergency' THEN false ELSE {elective('_said')} END AS planned", *[f"{sql} AS {name}" for name, sql in clock.times("START", "STOP").items()],
         f"coalesce({clock.zone_assumed('START')}, false) AS zone_assumed", f"{_codings(repr(_SNOMED))} AS types",
         f"{_codings(repr(_SNOMED), 'REASONCODE', 'REASONDESCRIPTION')} AS reasons", "ORGANIZATION AS source_facility_id",
-        "PROVIDER AS source_provider_id", f"{type_concept(EHR)} AS type_concept_id", _problems("START", "STOP"), "_at",
+        "PROVIDER AS source_provider_id", f"{type_concept(EHR)} AS type_concept_id", _problems("START", "STOP", start="START"), "_at",
     )  # fmt: skip
 
 

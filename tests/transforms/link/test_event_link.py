@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from carelake.silver.conformed.event import EVENT
+from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.link.event import event
 from carelake.silver.link.tables import EVENT_LINK, PERSON_LINK, PROVIDER_LINK, VISIT_LINK
 from carelake.silver.vocabulary.tables import CODE_MAP
@@ -90,6 +91,9 @@ EVENTS: dict[str, dict[str, Any]] = {
     "hint": {"codings": [coding(LOCAL, "x")], "domain_hint": "Procedure"},
     "no_table": {"codings": [coding(SNOMED, "333")], "domain_hint": "Procedure"},
     "sample": {"codings": [coding(SNOMED, "444")], "domain_hint": "Procedure"},
+    "century_off": {"source_person_id": "p2", "start_datetime": "1920-05-01 00:00:00"},
+    "before_birth": {"source_person_id": "p2", "start_datetime": "1973-05-01 00:00:00"},
+    "birth_unknown": {"start_datetime": "1920-05-01 00:00:00"},
     "plan": {"codings": DIABETES, "domain_hint": "Episode", "fact": "care_plan"},
     "second_half": {"codings": [coding("ICD10CM", "T501")], "domain_hint": "Measurement"},
     "first_half": {"codings": [coding("ICD10CM", "T501")], "domain_hint": "Procedure"},
@@ -133,6 +137,9 @@ def linked(spark: SparkSession, events: list[dict[str, Any]], *more: tuple[Any, 
         frame(spark, EVENT, *[base | e for e in events]),
         frame(spark, PERSON_LINK, {"source": "ehr", "source_person_id": "p1", "person_id": 10},
               {"source": "ehr", "source_person_id": "p2", "person_id": 20}),
+        frame(spark, PATIENT,
+              {"source_person_id": "p2", "is_latest": True, "year_of_birth": 1974, "month_of_birth": 5},
+              {"source_person_id": "p2", "is_latest": False, "year_of_birth": 1990}),
         frame(spark, VISIT_LINK, {"source": "ehr", "source_encounter_id": "v1", "visit_occurrence_id": 70, "visit_detail_id": 71},
               {"source": "claims", "source_encounter_id": "v2", "visit_occurrence_id": 80, "visit_detail_id": 81}),
         frame(spark, PROVIDER_LINK, {"source": "ehr", "reference": "npi|1", "provider_id": 5}),
@@ -281,6 +288,13 @@ def test_an_order_that_an_administration_fulfils_is_excluded_and_kept(look: Look
 )  # fmt: skip
 def test_nothing_else_is_excluded(look: Look, name: str) -> None:
     assert look(name, "excluded") == [(None,)]
+
+
+def test_an_event_a_century_before_its_persons_birth_is_excluded_and_kept(look: Look) -> None:
+    """DQD plausibleAfterBirth. A year is left for care before birth; without a birth nothing is before it."""
+    assert look("century_off", "excluded") == [("before_birth",)]
+    assert look("before_birth", "excluded") == [(None,)]
+    assert look("birth_unknown", "excluded") == [(None,)]
 
 
 def test_an_allergy_to_a_drug_is_no_exposure_to_it(look: Look) -> None:

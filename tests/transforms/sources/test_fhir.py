@@ -527,3 +527,36 @@ def test_reasons_and_members_are_kept_as_the_sender_names_them(spark: SparkSessi
     assert (r["member_ids"], r["reason_ids"]) == (["o1", "o2"], None)
     whole, component = rows(spark, "observation", panel, parted)
     assert (whole["member_ids"], component["member_ids"]) == (["o3"], None)
+
+
+def test_what_refers_to_itself_and_what_is_a_century_ahead_says_so(spark: SparkSession) -> None:
+    def linked(*others: str) -> dict[str, Any]:
+        return {
+            "resourceType": "Patient",
+            "link": [{"other": {"reference": o}, "type": "seealso"} for o in others],
+        }
+
+    a, b, c = rows(
+        spark, "patient", linked("Patient/r2"), linked("Patient/r1", "Patient/r2"), linked("RelatedPerson/r3")
+    )
+    assert [r["_reasons"] for r in (a, b, c)] == [[], ["R_REF:itself"], []]
+    visit = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, "subject": P1,
+             "period": {"start": "2024-01-05T10:00:00Z", "end": "2024-01-05T11:00:00Z"}}  # fmt: skip
+    d, e = rows(
+        spark,
+        "encounter",
+        visit | {"partOf": {"reference": "Encounter/r2"}},
+        visit | {"partOf": {"reference": "Encounter/r2"}},
+    )
+    assert (d["_reasons"], e["_reasons"]) == ([], ["R_REF:itself"])
+
+    def onset(day: str, **sender: Any) -> list[str]:
+        said = {"resourceType": "Condition", "subject": P1, "code": concept("44054006"), "onsetDateTime": day}
+        (row,) = rows(spark, "condition", said, **sender)
+        reasons: list[str] = row["_reasons"]
+        return reasons
+
+    assert onset("2025-09-01", extract=date(2024, 9, 1)) == []
+    assert onset("2025-09-02", extract=date(2024, 9, 1)) == ["R_TEMPORAL:future"]
+    assert onset("2049-12-31") == []
+    assert onset("2119-01-05") == ["R_TEMPORAL:future"]

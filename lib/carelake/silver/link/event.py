@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from carelake.core.ids import id_sql
 from carelake.core.step import step
 from carelake.silver.conformed.event import EPISODE, EVENT
+from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.link.meaning import meanings, same_codings, unit_meanings, unit_sql
 from carelake.silver.link.tables import EVENT_LINK, PERSON_LINK, PROVIDER_LINK, VISIT_LINK
 from carelake.silver.vocabulary.tables import CODE_MAP
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 FULFILLED = "fulfilled_by_administration"
+BEFORE_BIRTH = "before_birth"  # by more than a year: a century mistyped, not care before birth
 
 _CARRIED = [f"e.{c}" for c in EVENT_LINK.columns if c in EVENT.columns]
 _NUMBER = (
@@ -26,10 +28,16 @@ _NUMBER = (
 
 
 @step(
-    writes=EVENT_LINK, events=EVENT, persons=PERSON_LINK, visits=VISIT_LINK, providers=PROVIDER_LINK, codes=CODE_MAP
+    writes=EVENT_LINK, events=EVENT, persons=PERSON_LINK, patients=PATIENT, visits=VISIT_LINK, providers=PROVIDER_LINK,
+    codes=CODE_MAP,
 )  # fmt: skip
 def event(
-    events: DataFrame, persons: DataFrame, visits: DataFrame, providers: DataFrame, codes: DataFrame
+    events: DataFrame,
+    persons: DataFrame,
+    patients: DataFrame,
+    visits: DataFrame,
+    providers: DataFrame,
+    codes: DataFrame,
 ) -> DataFrame:
     """One row per event of a known person and standard concept that it maps to.
 
@@ -37,7 +45,9 @@ def event(
     visits, providers and fulfilled orders are broadcast when Spark finds them small.
     """
     meaning = F.broadcast(meanings(events, codes))
-    person = persons.selectExpr("source AS _source", "source_person_id", "person_id")
+    person = persons.selectExpr("source AS _source", "source_person_id", "person_id").join(
+        earliest(patients), ["_source", "source_person_id"], how="left"
+    )
     visit = visits.selectExpr(
         "source AS _source", "source_encounter_id", "visit_occurrence_id", "visit_detail_id"
     )
@@ -55,7 +65,8 @@ def event(
         .join(meaning.alias("r"), F.expr(same_codings("e.route", "r")), how="left")
     )
     meant = linked.selectExpr(
-        *_CARRIED, "e._kind", "e.person_id", "e.visit_occurrence_id", "e.visit_detail_id", "e.provider_id", "e.excluded",
+        *_CARRIED, "e._kind", "e.person_id", "e.visit_occurrence_id", "e.visit_detail_id", "e.provider_id",
+        f"coalesce(e.excluded, CASE WHEN e.start_datetime < e.earliest THEN '{BEFORE_BIRTH}' END) AS excluded",
         "w.m AS w",
         "coalesce(w.m.source_value, e.code_text, try_element_at(e.codings, 1).display) AS source_value",
         "try_element_at(e.codings, w.m.pos + 1).display AS display",
@@ -70,6 +81,15 @@ def event(
         "nullif(array_join(e.modifiers.code, ','), '') AS modifier_source_value",
     )  # fmt: skip
     return _routed(meant.selectExpr("*", "inline_outer(w.targets)"))
+
+
+def earliest(patients: DataFrame) -> DataFrame:
+    """`_source`, source_person_id, earliest: a year before the birth that the sender's latest record tells, if any."""
+    return (
+        patients.where("is_latest")
+        .groupBy("_source", "source_person_id")
+        .agg(F.expr("min(make_date(year_of_birth - 1, coalesce(month_of_birth, 1), 1))").alias("earliest"))
+    )
 
 
 def fulfilled(events: DataFrame) -> DataFrame:

@@ -139,7 +139,7 @@ EVENT_LINK = Table(
         Field(
             "excluded",
             "string",
-            "Rule under which this event is in no OMOP table (fulfilled_by_administration), else NULL",
+            "Rule under which this event is in no OMOP table (fulfilled_by_administration, before_birth), else NULL",
         ),
         *_CARRIED,
     ),
