@@ -64,5 +64,7 @@ def test_rule_7_a_sample_goes_to_specimen_by_its_domain(spark: SparkSession) -> 
     ) == [(1, 7, 4001225, 32817, "2020-01-02", "2020-01-02T08:00:00", 2.0, None, "s1", "119297000")]  # fmt: skip
 
 
-def test_notes_are_kept_and_not_read(spark: SparkSession) -> None:
+@pytest.mark.omop_rule(16)
+def test_rule_16_a_note_that_nobody_read_tells_of_no_term(spark: SparkSession) -> None:
+    """CDM v5.4 NOTE_NLP: one row per term that was extracted. Notes are kept and not read: no term, and no condition."""
     assert rows(NOTE_NLP.conform(note_nlp(frame(spark, NOTE, {"note_id": 1, "note_text": "no fever"})))) == []

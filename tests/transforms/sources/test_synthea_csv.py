@@ -67,7 +67,9 @@ def test_a_version_without_passport_column_and_an_impossible_birth_date(spark: S
     assert problems(row) == ["R_DATE:birthdate"]
 
 
+@pytest.mark.omop_rule(1)
 def test_each_of_the_ten_classes_is_a_visit(spark: SparkSession) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE: all ten classes of Synthea (OHDSI's ETL-Synthea loses those that it does not know)."""
     expected = {
         "wellness": "outpatient", "ambulatory": "outpatient", "outpatient": "outpatient", "urgentcare": "urgent_care",
         "emergency": "emergency", "inpatient": "inpatient", "snf": "skilled_nursing", "hospice": "hospice", "home": "home",
