@@ -299,7 +299,11 @@ def why() -> dict[str, str]:
     return {"reason_ids": references("reasonReference"), "reasons": all_codings("reasonCode")}
 
 
-BAD_TIMES = (clock.bad_date("start", "_start"), clock.bad_date("end", "_end"), clock.future("_start"))
+BAD_TIMES = (
+    clock.bad_date("start", "_start"),
+    clock.bad_date("end", "_end"),
+    clock.future(f"to_date({clock.local('_start')})"),
+)
 
 
 def no_code(concept: str) -> str:

@@ -106,7 +106,9 @@ def _codings(system: str, code: str = "CODE", display: str = "DESCRIPTION") -> s
 
 
 def _problems(*texts: str, start: str | None = None) -> str:
-    found = [clock.bad_date(name.lower(), name) for name in texts] + ([clock.future(start)] if start else [])
+    found = [clock.bad_date(name.lower(), name) for name in texts] + (
+        [clock.future(f"to_date({clock.local(start)})")] if start else []
+    )
     return f"array({', '.join(found)}) AS _problems"
 
 
@@ -126,12 +128,13 @@ def _events(
     frame = _read(rows, *dict.fromkeys((*known, *columns))).selectExpr(
         "*", f"{start} AS _start", f"{end} AS _end"
     )
+    future = clock.future(f"to_date({clock.local('_start')})")
     named = {"type_concept_id": type_concept(EHR), **clock.times("_start", "_end"), **more}
     return frame.selectExpr(
         "PATIENT AS source_person_id", "record_key AS source_event_id", "ENCOUNTER AS source_encounter_id",
         f"{hint} AS domain_hint", f"'{fact}' AS fact", f"{_codings(system)} AS codings",
         "CASE WHEN CODE IS NULL THEN DESCRIPTION END AS code_text", *[f"{sql} AS {name}" for name, sql in named.items()],
-        f"array({clock.bad_date('start', '_start')}, {clock.bad_date('end', '_end')}, {clock.future('_start')}, "
+        f"array({clock.bad_date('start', '_start')}, {clock.bad_date('end', '_end')}, {future}, "
         "CASE WHEN CODE IS NULL AND DESCRIPTION IS NULL THEN 'R_SCHEMA:code_missing' END, "
         f"{problem}) AS _problems", "_at",
     )  # fmt: skip

@@ -181,10 +181,12 @@ def test_days_and_amounts_that_are_none_are_named(spark: SparkSession) -> None:
         inpatient(1, CLM_ID="-2", CLM_THRU_DT="01-Jul-2020"),
         inpatient(1, CLM_ID="-3", CLM_PMT_AMT="n/a"),
         inpatient(1, CLM_ID="-4", CLM_FROM_DT="20200719"),
+        inpatient(1, CLM_ID="-5", CLM_THRU_DT="22-Jul-2120"),
     ]
     out = mapped(SOURCE, "claim_line", bronze(spark, SOURCE, {"inpatient.csv": table(*lines)}))
     assert rows(out.selectExpr("source_claim_id", "array_join(_problems, ' ')")) == [
         ("-1", "R_DATE:CLM_FROM_DT"), ("-2", "R_TEMPORAL:through_before_from"), ("-3", "R_TYPE:CLM_PMT_AMT"), ("-4", ""),
+        ("-5", "R_TEMPORAL:future"),
     ]  # fmt: skip
 
 
