@@ -92,7 +92,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "no_table": {"codings": [coding(SNOMED, "333")], "domain_hint": "Procedure"},
     "sample": {"codings": [coding(SNOMED, "444")], "domain_hint": "Procedure"},
     "century_off": {"source_person_id": "p2", "start_datetime": "1920-05-01 00:00:00"},
-    "before_birth": {"source_person_id": "p2", "start_datetime": "1973-05-01 00:00:00"},
+    "before_birth": {"source_person_id": "p2", "start_datetime": "1973-01-01 00:00:00"},
     "birth_unknown": {"start_datetime": "1920-05-01 00:00:00"},
     "plan": {"codings": DIABETES, "domain_hint": "Episode", "fact": "care_plan"},
     "second_half": {"codings": [coding("ICD10CM", "T501")], "domain_hint": "Measurement"},

@@ -45,9 +45,7 @@ def event(
     visits, providers and fulfilled orders are broadcast when Spark finds them small.
     """
     meaning = F.broadcast(meanings(events, codes))
-    person = persons.selectExpr("source AS _source", "source_person_id", "person_id").join(
-        earliest(patients), ["_source", "source_person_id"], how="left"
-    )
+    person = people(persons, patients)
     visit = visits.selectExpr(
         "source AS _source", "source_encounter_id", "visit_occurrence_id", "visit_detail_id"
     )
@@ -83,13 +81,24 @@ def event(
     return _routed(meant.selectExpr("*", "inline_outer(w.targets)"))
 
 
-def earliest(patients: DataFrame) -> DataFrame:
-    """`_source`, source_person_id, earliest: a year before the birth that the sender's latest record tells, if any."""
-    return (
-        patients.where("is_latest")
-        .groupBy("_source", "source_person_id")
-        .agg(F.expr("min(make_date(year_of_birth - 1, coalesce(month_of_birth, 1), 1))").alias("earliest"))
+def people(persons: DataFrame, patients: DataFrame) -> DataFrame:
+    """`_source`, source_person_id, person_id, earliest: the year before the year of birth that the sender's latest record tells.
+
+    A union and no join, whose size Spark would estimate as the product of both.
+    """
+    born = "make_date(year_of_birth - 1, 1, 1)"
+    linked = persons.selectExpr(
+        "source AS _source", "source_person_id", "person_id", "cast(NULL AS date) AS earliest"
     )
+    told = patients.where("is_latest").selectExpr(
+        "_source", "source_person_id", "cast(NULL AS bigint) AS person_id", f"{born} AS earliest"
+    )
+    both = (
+        linked.unionByName(told)
+        .groupBy("_source", "source_person_id")
+        .agg(F.expr("max(person_id)").alias("person_id"), F.expr("min(earliest)").alias("earliest"))
+    )
+    return both.where("person_id IS NOT NULL")
 
 
 def fulfilled(events: DataFrame) -> DataFrame:
