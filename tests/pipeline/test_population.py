@@ -193,6 +193,18 @@ def test_each_fact_of_a_relationship_is_a_row_of_its_domains_table_and_the_rever
     assert {(fields[r["episode_event_field_concept_id"]], r["event_id"]) for r in events} <= keys
 
 
+@pytest.mark.omop_rule(3)
+def test_each_person_has_observation_periods_that_neither_overlap_nor_touch(sample_lake):
+    """CDM v5.4 OBSERVATION_PERIOD: at least one for each person; overlapping or adjacent ones are merged."""
+    spans = defaultdict(list)
+    for r in sample_lake.rows("silver/omop/observation_period"):
+        spans[r["person_id"]].append((r["observation_period_start_date"], r["observation_period_end_date"]))
+    assert set(spans) == {r["person_id"] for r in sample_lake.rows("silver/omop/person")}
+    for found in spans.values():
+        found.sort()
+        assert all((later - end).days > 1 for (_, end), (later, _) in zip(found, found[1:], strict=False))
+
+
 def test_every_table_of_the_cdm_has_rows_or_says_why_it_has_none(sample_lake):
     """37 of the 39 tables are in silver/omop; cohort and cohort_definition, of the results schema, are in gold."""
     there = {t.name: t for t in catalog().declared.values() if t.name.startswith("silver/omop/")}

@@ -10,7 +10,7 @@ EPISODE = "Episode"  # a hint that no vocabulary overrules: what is planned is n
 
 EVENT = Table(
     name="silver/conformed/event",
-    doc="One row per fact: a diagnosis, procedure, order, administration, result or component of a result, device, allergy. "
+    doc="One row per fact: a diagnosis, procedure, order, administration, result or component of a result, device, allergy, plan of care. "
     "A record with components gives one row for each (`_part`). The domain is only a hint: vocabulary decides the table.",
     fields=(
         Field("source_person_id", "string", "The sender's id of the person", True, phi="MRN", reason="R_REF"),
