@@ -8,6 +8,7 @@ import json
 from collections import Counter, defaultdict
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
@@ -202,7 +203,7 @@ def test_each_person_has_observation_periods_that_neither_overlap_nor_touch(samp
     assert set(spans) == {r["person_id"] for r in sample_lake.rows("silver/omop/person")}
     for found in spans.values():
         found.sort()
-        assert all((later - end).days > 1 for (_, end), (later, _) in zip(found, found[1:], strict=False))
+        assert all((later - end).days > 1 for (_, end), (later, _) in pairwise(found))
 
 
 def test_every_table_of_the_cdm_has_rows_or_says_why_it_has_none(sample_lake):
