@@ -17,21 +17,11 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).with_name("tables.md")
 SENDER = r"\<sender\>"  # not a tag of HTML
 
-# Tables of the CDM that no step writes yet, and why.
-NOT_WRITTEN = dict.fromkeys(
-    (
-        "cohort",
-        "cohort_definition",
-        "dose_era",
-        "episode",
-        "episode_event",
-        "fact_relationship",
-        "metadata",
-        "note_nlp",
-        "specimen",
-    ),
-    "later issue",
-)
+# Tables of the CDM that no step writes, and why.
+NOT_WRITTEN = {
+    "cohort": "of the results schema: `gold/cohort` has its columns",
+    "cohort_definition": "of the results schema: `gold/cohort_definition` has its columns",
+}
 
 # What is written outside the plan of steps; ops/* by the run log.
 ELSEWHERE = {
@@ -78,6 +68,8 @@ def section(table: Table, known: Catalog, name: str | None = None) -> list[str]:
     """The lines about one table."""
     lines = [f"### {name or table.name}", "", table.doc, ""]
     lines += [f"- key: {', '.join(table.key)}", f"- written by {writer(table, known)}"]
+    if table.empty_because:
+        lines.append(f"- **empty**: {table.empty_because}")
     for check in table.checks:
         lines.append(f"- check {check.name} ({check.on_fail}, {check.reason}): `{check.holds}`")
     lines += ["", "| column | type | required | phi | meaning |", "|---|---|---|---|---|"]
@@ -100,7 +92,7 @@ def render(known: Catalog) -> str:
         for name in sorted(n for n in known.declared if n.startswith(f"{stage}/")):
             lines += section(known.declared[name], known)
         if stage == "silver/omop":
-            lines += ["### Not written yet", "", "| table of the CDM | why |", "|---|---|"]
+            lines += ["### Not written here", "", "| table of the CDM | why |", "|---|---|"]
             lines += [f"| {name} | {why} |" for name, why in NOT_WRITTEN.items()] + [""]
     return "\n".join(lines).rstrip() + "\n"
 

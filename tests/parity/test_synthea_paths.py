@@ -26,6 +26,7 @@ KEYS = {
     "measurement": ("measurement_source_value", "measurement_concept_id", "measurement_datetime", "unit_source_value"),
     "observation": ("observation_source_value", "observation_concept_id", "observation_date", "unit_source_value"),
     "device_exposure": ("device_source_value", "device_concept_id"),
+    "episode": ("episode_source_value", "episode_object_concept_id", "episode_start_date", "episode_end_date"),
 }  # fmt: skip
 # Rows that one way alone has, by table, way and kind of record; docs/synthea.md says why.
 ONLY = {
@@ -83,6 +84,32 @@ def test_both_ways_give_the_same_rows(lakes: dict[str, Path], table: str) -> Non
             f"{table}: a value of {key[1]} differs"
         )
     assert only == {k: n for k, n in ONLY.items() if k[0] == table}
+
+
+def addressed(lake: Path) -> Counter[tuple[Any, ...]]:
+    """Each plan of care with each condition that it is for, by natural keys."""
+    conditions = {
+        r[f"{key}_id"]: (r[f"{name}_source_value"], r[f"{name}_{day}"])
+        for table, key, name, day in (
+            ("condition_occurrence", "condition_occurrence", "condition", "start_date"),
+            ("observation", "observation", "observation", "date"),
+        )
+        for r in read(lake, f"silver/omop/{table}").to_pylist()
+    }
+    plans = {
+        r["episode_id"]: (r["episode_source_value"], r["episode_start_date"])
+        for r in read(lake, "silver/omop/episode").to_pylist()
+    }
+    return Counter(
+        (*plans[r["episode_id"]], *conditions[r["event_id"]])
+        for r in read(lake, "silver/omop/episode_event").to_pylist()
+    )
+
+
+def test_both_ways_say_the_same_conditions_of_a_plan_of_care(lakes: dict[str, Path]) -> None:
+    fhir, csv = (addressed(lakes[way]) for way in ("FHIR", "CSV"))
+    assert fhir == csv
+    assert sum(fhir.values()) == 53
 
 
 def test_every_row_of_the_csv_is_in_the_ledger(lakes: dict[str, Path]) -> None:

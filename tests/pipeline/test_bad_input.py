@@ -25,7 +25,24 @@ pytestmark = [
 MARKER = "ZZMARKERNAME"
 LATE = "zzmarkername-late"  # a patient whose record comes with the second landing
 # The conditions of Condition.planted.ndjson by line, from 1.
-GOOD, NOT_JSON, NO_ID, BAD_ONSET, OLD, NEW, ONE, OTHER, COPY, NOT_UTF8, WAITS, CUT = range(1, 13)
+(
+    GOOD,
+    NOT_JSON,
+    NO_ID,
+    BAD_ONSET,
+    OLD,
+    NEW,
+    ONE,
+    OTHER,
+    COPY,
+    NOT_UTF8,
+    WAITS,
+    CENTURY_LATE,
+    CENTURY_EARLY,
+    CUT,
+) = range(1, 15)
+# The patients of Patient.planted.ndjson.
+NO_SUCH_DAY, TWIN, OTHER_TWIN, OF_ITSELF = range(1, 5)
 
 
 @dataclass(frozen=True)
@@ -82,16 +99,35 @@ def _conditions() -> bytes:
         WAITS: json.dumps(
             _condition("planted-waits", subject={"reference": f"Patient/{LATE}"}, encounter=None)
         ),
+        CENTURY_LATE: json.dumps(_condition("planted-late", onsetDateTime="2119-01-05", **text)),
+        CENTURY_EARLY: json.dumps(_condition("planted-early", onsetDateTime="1869-01-05")),
         CUT: json.dumps(_condition("planted-cut", **text))[:700],
     }
     return b"\n".join(x if isinstance(x, bytes) else x.encode() for _, x in sorted(made.items()))
 
 
-def _patient(ident: str, born: str) -> str:
+def _patient(ident: str, born: str, **more: Any) -> str:
     return json.dumps({
         "resourceType": "Patient", "id": ident, "gender": "female", "birthDate": born,
         "name": [{"use": "official", "family": MARKER, "given": ["Zoe"]}],
-    })  # fmt: skip
+    } | more)  # fmt: skip
+
+
+def _patients() -> str:
+    """Line by line what the constants at the top name."""
+    version = {"meta": {"lastUpdated": "2020-01-01T00:00:00Z"}}
+    itself = {"link": [{"type": "seealso", "other": {"reference": "Patient/planted-itself"}}]}
+    return "\n".join((
+        _patient("planted-birth", "1985-02-30"), _patient("planted-twin", "1950-01-02", **version),
+        _patient("planted-twin", "1971-05-06", **version), _patient("planted-itself", "1950-01-02", **itself),
+    ))  # fmt: skip
+
+
+def _encounter() -> str:
+    """An encounter of one of the five that ends before it starts."""
+    sound = json.loads(lines(FIVE / "fhir" / "Encounter.ndjson.gz")[0])
+    period = {"start": "2020-01-05T10:00:00Z", "end": "2020-01-04T11:00:00Z"}
+    return json.dumps(sound | {"id": "planted-reversed", "period": period})
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +138,8 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Landings:
     shutil.copytree(FIVE / "fhir", damaged)
     later.mkdir()
     (damaged / "Condition.planted.ndjson").write_bytes(_conditions())
-    (damaged / "Patient.planted.ndjson").write_text(_patient("planted-birth", "1985-02-30") + "\n")
+    (damaged / "Patient.planted.ndjson").write_text(_patients() + "\n")
+    (damaged / "Encounter.planted.ndjson").write_text(_encounter() + "\n")
     whole = (FIVE / "fhir" / "Immunization.ndjson.gz").read_bytes()
     packed = gzip.compress((MARKER + gzip.decompress(whole).decode()).encode())
     (damaged / "Immunization.cut.ndjson.gz").write_bytes(packed[: len(packed) // 2])
@@ -139,25 +176,32 @@ def test_each_damage_ends_where_it_belongs(landed):
         (planted, BAD_ONSET, "conformed", "R_DATE", "quarantined"),
         (planted, ONE, "conformed", "R_CONFLICT_DUP", "quarantined"),
         (planted, OTHER, "conformed", "R_CONFLICT_DUP", "quarantined"),
-        ("Patient.planted.ndjson", 1, "conformed", "R_DATE", "quarantined"),
+        (planted, CENTURY_LATE, "conformed", "R_TEMPORAL", "quarantined"),
+        ("Patient.planted.ndjson", NO_SUCH_DAY, "conformed", "R_DATE", "quarantined"),
+        ("Patient.planted.ndjson", TWIN, "conformed", "R_CONFLICT_DUP", "quarantined"),
+        ("Patient.planted.ndjson", OTHER_TWIN, "conformed", "R_CONFLICT_DUP", "quarantined"),
+        ("Patient.planted.ndjson", OF_ITSELF, "conformed", "R_REF", "quarantined"),
+        ("Encounter.planted.ndjson", 1, "conformed", "R_TEMPORAL", "quarantined"),
         (planted, WAITS, "omop", "R_REF", "quarantined"),
     }
-    offsets = {
-        r["byte_offset"] for r in read(landed.lake, "ops/quarantine").to_pylist() if r["file"] == planted
-    }
+    rows = [r for r in read(landed.lake, "ops/quarantine").to_pylist() if r["file"] == planted]
+    offsets = {r["byte_offset"] for r in rows if r["severity"] != "excluded"}
     text = _conditions()
     starts = {0, *(i + 1 for i, b in enumerate(text) if b == ord("\n"))}
     assert offsets <= starts
-    assert len(offsets) == 8
+    assert len(offsets) == 9
+    left_out = {(r["stage"], r["rule"], r["n_records"]) for r in rows if r["severity"] == "excluded"}
+    assert left_out == {("omop", "before_birth", 1)}
 
 
 def test_the_ledger_counts_each_damage_once(landed):
     # in, written, duplicate, superseded, excluded, quarantined; the fixture itself has 127 conditions.
-    assert landed.ledger("Condition", "bronze") == (127 + 12, 127 + 8, 0, 0, 0, 4)
-    assert landed.ledger("Condition", "conformed") == (127 + 8, 127 + 3, 1, 1, 0, 3)
-    assert landed.ledger("Condition", "omop") == (127 + 3, 127 + 2, 0, 0, 0, 1)
-    assert landed.ledger("Patient", "bronze") == (6, 6, 0, 0, 0, 0)
-    assert landed.ledger("Patient", "conformed") == (6, 5, 0, 0, 0, 1)
+    assert landed.ledger("Condition", "bronze") == (127 + 14, 127 + 10, 0, 0, 0, 4)
+    assert landed.ledger("Condition", "conformed") == (127 + 10, 127 + 4, 1, 1, 0, 4)
+    assert landed.ledger("Condition", "omop") == (127 + 4, 127 + 2, 0, 0, 1, 1)
+    assert landed.ledger("Patient", "bronze") == (5 + 4, 5 + 4, 0, 0, 0, 0)
+    assert landed.ledger("Patient", "conformed") == (5 + 4, 5, 0, 0, 0, 4)
+    assert landed.ledger("Encounter", "conformed") == (110 + 1, 110, 0, 0, 0, 1)
     assert landed.ledger("Immunization", "bronze") == (58 + 1, 58, 0, 0, 0, 1)
     assert unbalanced(landed.lake) == []
 
@@ -172,7 +216,7 @@ def test_all_else_loads(landed):
     loaded = {
         r["_record"] for name in tables(landed.lake, "silver/omop") for r in _records(landed.lake, name)
     }
-    mine = {n for n in range(1, 13) if records["Condition.planted.ndjson", n] in loaded}
+    mine = {n for n in range(1, 15) if records["Condition.planted.ndjson", n] in loaded}
     assert mine >= {NEW, WAITS}, "the second landing brought the person of the one that waited"
     assert mine - {NEW, WAITS} in ({GOOD}, {COPY}, {GOOD, COPY}), "copies of one record may share its id"
 
@@ -194,7 +238,7 @@ def test_what_waited_is_released_when_its_patient_arrives(landed):
     assert ("Condition.planted.ndjson", WAITS, "omop", "R_REF", "released") in landed.quarantine(
         landed.second
     )
-    assert landed.ledger("Condition", "omop", landed.second) == (127 + 3, 127 + 3, 0, 0, 0, 0)
+    assert landed.ledger("Condition", "omop", landed.second) == (127 + 4, 127 + 3, 0, 0, 1, 0)
     assert len(read(landed.lake, "silver/omop/person")) == 5 + 1
 
 

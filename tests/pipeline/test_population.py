@@ -8,9 +8,11 @@ import json
 from collections import Counter, defaultdict
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 
+from carelake.catalog import catalog
 from tests.helpers.books import counted, handed_on, read, tables, unbalanced
 from tests.helpers.cli import ROOT
 
@@ -100,7 +102,9 @@ def test_each_death_is_told_once(sample_lake):
     assert sorted(deaths) == sorted(people[i] for i in died)
 
 
+@pytest.mark.omop_rule(14)
 def test_payments_tie_out_to_the_cent(sample_lake):
+    """CDM v5.4 COST: the sum of the rows is what the source paid."""
     claims = sample_lake.rows("silver/conformed/claim", ["claim_type", "paid_by_payer", "charge"])
     paid = defaultdict(Decimal)
     for c in claims:
@@ -164,7 +168,57 @@ def omop(sample_lake):
     return [n.rsplit("/", 1)[1] for n in tables(sample_lake.lake, "silver/omop")]
 
 
+@pytest.mark.omop_rule(18, 19)
+def test_each_fact_of_a_relationship_is_a_row_of_its_domains_table_and_the_reverse_is_told(sample_lake):
+    """CDM v5.4 FACT_RELATIONSHIP: fact_id is the key of a row in the domain's table; each relationship is there twice."""
+    tables_of = {
+        19: "condition_occurrence", 10: "procedure_occurrence", 13: "drug_exposure", 17: "device_exposure",
+        21: "measurement", 27: "observation",
+    }  # fmt: skip
+    keys = {
+        (domain, r[f"{name}_id"])
+        for domain, name in tables_of.items()
+        for r in sample_lake.rows(f"silver/omop/{name}", [f"{name}_id"])
+    }
+    reverse = {581436: 581437, 581437: 581436, 44818792: 44818890, 44818890: 44818792}
+    told = {
+        (r["domain_concept_id_1"], r["fact_id_1"], r["domain_concept_id_2"], r["fact_id_2"], r["relationship_concept_id"])
+        for r in sample_lake.rows("silver/omop/fact_relationship")
+    }  # fmt: skip
+    assert {r[4] for r in told} == set(reverse)
+    assert {(d, f) for d, f, *_ in told} <= keys
+    assert {(d2, f2, d1, f1, reverse[kind]) for d1, f1, d2, f2, kind in told} == told
+    fields = {1147127: 19, 1147165: 27}
+    events = sample_lake.rows("silver/omop/episode_event")
+    assert events
+    assert {(fields[r["episode_event_field_concept_id"]], r["event_id"]) for r in events} <= keys
+
+
+@pytest.mark.omop_rule(3)
+def test_each_person_has_observation_periods_that_neither_overlap_nor_touch(sample_lake):
+    """CDM v5.4 OBSERVATION_PERIOD: at least one for each person; overlapping or adjacent ones are merged."""
+    spans = defaultdict(list)
+    for r in sample_lake.rows("silver/omop/observation_period"):
+        spans[r["person_id"]].append((r["observation_period_start_date"], r["observation_period_end_date"]))
+    assert set(spans) == {r["person_id"] for r in sample_lake.rows("silver/omop/person")}
+    for found in spans.values():
+        found.sort()
+        assert all((later - end).days > 1 for (_, end), (later, _) in pairwise(found))
+
+
+def test_every_table_of_the_cdm_has_rows_or_says_why_it_has_none(sample_lake):
+    """37 of the 39 tables are in silver/omop; cohort and cohort_definition, of the results schema, are in gold."""
+    there = {t.name: t for t in catalog().declared.values() if t.name.startswith("silver/omop/")}
+    empty = {name for name in there if len(sample_lake.rows(name, [there[name].columns[0]])) == 0}
+    assert len(there) == 37
+    assert empty == {name for name, table in there.items() if table.empty_because}
+    assert sample_lake.rows("gold/cohort")
+    assert sample_lake.rows("gold/cohort_definition")
+
+
+@pytest.mark.omop_rule(18)
 def test_primary_keys_are_unique(sample_lake):
+    """CDM v5.4, and DQD isPrimaryKey."""
     checked = []
     for name in omop(sample_lake):
         table = read(sample_lake.lake, f"silver/omop/{name}")
@@ -178,6 +232,7 @@ def test_primary_keys_are_unique(sample_lake):
     assert len(checked) >= 20
 
 
+@pytest.mark.omop_rule(18)
 @pytest.mark.parametrize(
     ("column", "target"),
     [
@@ -190,9 +245,11 @@ def test_primary_keys_are_unique(sample_lake):
         ("care_site_id", "care_site"),
         ("location_id", "location"),
         ("payer_plan_period_id", "payer_plan_period"),
+        ("episode_id", "episode"),
     ],
 )
 def test_foreign_keys_lead_somewhere(sample_lake, column, target):
+    """CDM v5.4, and DQD isForeignKey."""
     key = f"{target}_id"
     there = set(read(sample_lake.lake, f"silver/omop/{target}", [key]).column(key).to_pylist())
     pointing = 0

@@ -56,7 +56,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Table:
-    """A Delta table of the lake: `name` is its folder below the lake's root, `doc` its grain and meaning."""
+    """A Delta table of the lake: `name` is its folder below the lake's root, `doc` its grain and meaning.
+
+    `empty_because` says why no row is to be expected of the sources that are known today; NULL where rows are.
+    """
 
     name: str
     doc: str
@@ -65,6 +68,7 @@ class Table:
     checks: tuple[Check, ...] = ()
     cluster_by: tuple[str, ...] = ()
     partition_by: tuple[str, ...] = ()
+    empty_because: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a wrong declaration when its module is imported. Raises DeclarationError."""

@@ -8,6 +8,7 @@ import pyspark.sql.functions as F
 from pyspark.sql.window import Window
 
 from carelake.core.delimited import fields
+from carelake.silver.conformed import clock
 from carelake.silver.conformed.lineage import coding
 
 if TYPE_CHECKING:
@@ -65,9 +66,11 @@ def by_kind(default: str, **values: str) -> str:
 def problems(
     *, dates: Sequence[str] = (), amounts: Sequence[str] = (), deleted: str = "DML_IND = 'DELETE'"
 ) -> str:
-    """SQL of an array of problems: a deleted record, a day or amount that is none; blank values are judged by `required`."""
+    """SQL of an array of problems: a deleted record, a day or amount that is none, a day long after
+    the extract; blank values are judged by `required`."""
     found = [f"CASE WHEN {deleted} THEN 'R_RETRACTED:deleted' END"]
     found += [f"CASE WHEN {d} IS NOT NULL AND {date(d)} IS NULL THEN 'R_DATE:{d}' END" for d in dates]
+    found += [clock.future(date(d)) for d in dates]
     found += [f"CASE WHEN {a} IS NOT NULL AND {money(a)} IS NULL THEN 'R_TYPE:{a}' END" for a in amounts]
     return f"array({', '.join(found)})"
 

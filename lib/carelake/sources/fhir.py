@@ -14,6 +14,7 @@ from carelake.silver.conformed.note import NOTE
 from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.conformed.provider import PROVIDER
 from carelake.sources import fhir_parties as parties
+from carelake.sources import fhir_plans as plans
 from carelake.sources import fhir_shapes as f
 from carelake.sources.fhir_reader import RESOURCES, extract_date, units
 
@@ -36,6 +37,7 @@ SOURCE.mapping(kind="Organization", into=FACILITY)(parties.organization)
 SOURCE.mapping(kind="Location", into=FACILITY)(parties.location)
 SOURCE.mapping(kind="Practitioner", into=PROVIDER)(parties.practitioner)
 SOURCE.mapping(kind="PractitionerRole", into=PROVIDER)(parties.practitioner_role)
+SOURCE.mapping(kind="CarePlan", into=EVENT)(plans.care_plan)
 
 _ADMINISTRATION, _PRESCRIPTION, _PROBLEM_LIST, _EHR_NOTE = 32818, 32838, 32840, 32831
 
@@ -100,7 +102,7 @@ def encounter(records: DataFrame) -> DataFrame:
         "admitted_from": f.first_code("hospitalization.admitSource"),
         "discharged_to": f.first_code("hospitalization.dischargeDisposition"),
         "type_concept_id": type_concept(EHR),
-    }, *f.status_problems(), *f.BAD_TIMES,
+    }, *f.status_problems(), *f.BAD_TIMES, f.when(f"{f.reference('partOf')} = id", "R_REF:itself"),
         excluded="CASE WHEN status IN ('planned', 'cancelled') THEN 'not_done' END",
     )  # fmt: skip
 
@@ -138,6 +140,7 @@ def observation(records: DataFrame) -> DataFrame:
         _end="effectivePeriod.`end`",
         _measured=f.has_code("category", "laboratory", "vital-signs"),
         _told=f.has_code("category", "survey", "social-history", "sdoh"),
+        _own=f"coalesce(size(component), 0) < 1 OR {valued}",
         _results=f"concat(filter(array({own}), x -> coalesce(size(component), 0) < 1 OR {valued}), "
                  "coalesce(component, array()))",
     )  # fmt: skip
@@ -175,6 +178,7 @@ def observation(records: DataFrame) -> DataFrame:
         unit_system="o.valueQuantity.system", unit_code="o.valueQuantity.code", unit_text="o.valueQuantity.unit",
         range_low=bound("low"), range_high=bound("high"),
         clinical_status="status", based_on=f.reference("get(basedOn, 0)"),
+        member_ids=f"CASE WHEN _part = 0 AND _own THEN {f.references('hasMember')} END",
     ), *f.status_problems(), f.no_code("o.code"), *f.BAD_TIMES,
         f.when(f"_text IS NOT NULL AND {f.number('_text')} IS NULL", "R_TYPE:value"),
         f.when(f"{many} > 1", "R_SCHEMA:two_values"), f.when(f"CASE _vital {implausible} END", "R_RANGE:vital_sign"),
@@ -192,7 +196,7 @@ def procedure(records: DataFrame) -> DataFrame:
     return f.rows(frame, f.event(
         "subject", "code", "procedure", "'Procedure'",
         source_encounter_id=f.reference("encounter"), source_provider_id=f.first_clinician("performer.actor"),
-        clinical_status="status", based_on=f.reference("get(basedOn, 0)"),
+        clinical_status="status", based_on=f.reference("get(basedOn, 0)"), **f.why(),
     ), *f.status_problems(), f.no_code("code"), *f.BAD_TIMES,
         excluded="CASE WHEN status IN ('not-done', 'preparation') THEN 'not_done' END",
     )  # fmt: skip
@@ -253,7 +257,7 @@ def medication(records: DataFrame) -> DataFrame:
             refills="dispenseRequest.numberOfRepeatsAllowed",
             sig="nullif(array_join(transform(dosageInstruction, x -> coalesce(x.text, x.patientInstruction)), '; '), '')",
             dose_per_day=f"CASE WHEN size(dosageInstruction) = 1 THEN {per_day} END",
-            route=f.codings(f"{dose}.route"), type_concept_id=type_concept(_PRESCRIPTION),
+            route=f.codings(f"{dose}.route"), type_concept_id=type_concept(_PRESCRIPTION), **f.why(),
         ), *f.status_problems(), unknown, no_code, *f.BAD_TIMES,
         excluded="CASE WHEN status IN ('cancelled', 'draft') OR doNotPerform THEN 'not_done' "
                  "WHEN intent IN ('plan', 'proposal', 'option') THEN 'not_an_order' END",
@@ -267,7 +271,7 @@ def medication(records: DataFrame) -> DataFrame:
             source_encounter_id=f.reference("context"), source_provider_id=f.first_clinician("performer.actor"),
             clinical_status="status", stop_reason=f.words("get(statusReason, 0)"), based_on=f.reference("request"),
             quantity=f.number("dosage.dose.value"), unit_text="dosage.dose.unit", sig="dosage.text",
-            route=f.codings("dosage.route"), type_concept_id=type_concept(_ADMINISTRATION),
+            route=f.codings("dosage.route"), type_concept_id=type_concept(_ADMINISTRATION), **f.why(),
         ), *f.status_problems(), unknown, no_code, *f.BAD_TIMES,
         excluded="CASE WHEN status = 'not-done' THEN 'not_done' END",
     )  # fmt: skip
@@ -282,7 +286,7 @@ def immunization(records: DataFrame) -> DataFrame:
         "patient", "vaccineCode", "immunization", "'Drug'",
         source_encounter_id=f.reference("encounter"), source_provider_id=f.first_clinician("performer.actor"),
         clinical_status="status", lot_number="lotNumber", quantity=f.number("doseQuantity.value"),
-        unit_text="doseQuantity.unit", route=f.codings("route"), type_concept_id=type_concept(_ADMINISTRATION),
+        unit_text="doseQuantity.unit", route=f.codings("route"), type_concept_id=type_concept(_ADMINISTRATION), **f.why(),
     ), *f.status_problems(), f.no_code("vaccineCode"), *f.BAD_TIMES,
         excluded="CASE WHEN status = 'not-done' THEN 'not_done' END",
     )  # fmt: skip
@@ -342,6 +346,7 @@ def report(records: DataFrame) -> DataFrame:
         "subject", "code", "report", hint,
         source_encounter_id=f.reference("encounter"), source_provider_id=f.first_clinician("performer"),
         value_text="conclusion", clinical_status="status", based_on=f.reference("get(basedOn, 0)"),
+        member_ids=f.references("result"),
     ), *f.status_problems(), f.no_code("code"), *f.BAD_TIMES,
         excluded="CASE WHEN status = 'cancelled' THEN 'not_done' END",
     )  # fmt: skip

@@ -76,6 +76,7 @@ def patient(records: DataFrame) -> DataFrame:
     },
         clock.bad_date("birth_date", "birthDate"), clock.bad_date("death_date", "deceasedDateTime"),
         f.when(f"to_date({clock.local('birthDate')}) > {known}", "R_TEMPORAL:birth_after_extract"),
+        f.when(f"exists(link, x -> {f.person('x.other')} = id)", "R_REF:itself"),
     )  # fmt: skip
 
 

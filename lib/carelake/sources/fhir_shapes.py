@@ -35,6 +35,7 @@ _EXTENSION = (
 )
 _ACTORS = f"array<struct<actor:{_REF}>>"
 _ANY = "id string, modifierExtension array<struct<url:string>>"
+_WHY = f"reasonReference array<{_REF}>, reasonCode array<{_CONCEPT}>"
 
 _RESULT = {
     "code": _CONCEPT,
@@ -69,7 +70,7 @@ SHAPES = {
     "Patient": (
         f"{_ANY}, identifier array<{_IDENTIFIER}>, name array<{_NAME}>, gender string, birthDate string, "
         f"_birthDate struct<extension:array<struct<url:string,valueDateTime:string>>>, deceasedDateTime string, "
-        f"address array<{_ADDRESS}>, communication array<struct<language:{_CONCEPT},preferred:boolean>>, "
+        f"link array<struct<other:{_REF}>>, address array<{_ADDRESS}>, communication array<struct<language:{_CONCEPT},preferred:boolean>>, "
         f"generalPractitioner array<{_REF}>, managingOrganization {_REF}, extension array<{_EXTENSION}>"
     ),
     "Encounter": (
@@ -86,28 +87,29 @@ SHAPES = {
     "Observation": (
         f"{_ANY}, status string, category array<{_CONCEPT}>, subject {_REF}, encounter {_REF}, effectiveDateTime string, "
         f"effectiveInstant string, effectivePeriod {_PERIOD}, issued string, performer array<{_REF}>, "
-        f"basedOn array<{_REF}>, "
+        f"basedOn array<{_REF}>, hasMember array<{_REF}>, "
         + ", ".join(f"{name} {kind}" for name, kind in _RESULT.items())
         + f", component array<struct<{','.join(f'{name}:{kind}' for name, kind in _RESULT.items())}>>"
     ),
     "Procedure": (
         f"{_ANY}, status string, code {_CONCEPT}, subject {_REF}, encounter {_REF}, performedDateTime string, "
-        f"performedPeriod {_PERIOD}, performer {_ACTORS}, basedOn array<{_REF}>"
+        f"performedPeriod {_PERIOD}, performer {_ACTORS}, basedOn array<{_REF}>, {_WHY}"
     ),
     "Medication": f"{_ANY}, code {_CONCEPT}",
     "MedicationRequest": (
         f"{_ANY}, {_ORDERED}, status string, statusReason {_CONCEPT}, intent string, doNotPerform boolean, "
         f"encounter {_REF}, authoredOn string, requester {_REF}, dosageInstruction array<{_DOSAGE}>, "
-        f"dispenseRequest struct<quantity:{_QUANTITY},expectedSupplyDuration:{_QUANTITY},numberOfRepeatsAllowed:int>"
+        f"dispenseRequest struct<quantity:{_QUANTITY},expectedSupplyDuration:{_QUANTITY},numberOfRepeatsAllowed:int>, "
+        f"{_WHY}"
     ),
     "MedicationAdministration": (
         f"{_ANY}, {_ORDERED}, status string, statusReason array<{_CONCEPT}>, context {_REF}, effectiveDateTime string, "
         f"effectivePeriod {_PERIOD}, performer {_ACTORS}, request {_REF}, "
-        f"dosage struct<text:string,route:{_CONCEPT},dose:{_QUANTITY}>"
+        f"dosage struct<text:string,route:{_CONCEPT},dose:{_QUANTITY}>, {_WHY}"
     ),
     "Immunization": (
         f"{_ANY}, status string, vaccineCode {_CONCEPT}, patient {_REF}, encounter {_REF}, occurrenceDateTime string, "
-        f"performer {_ACTORS}, lotNumber string, doseQuantity {_QUANTITY}, route {_CONCEPT}"
+        f"performer {_ACTORS}, lotNumber string, doseQuantity {_QUANTITY}, route {_CONCEPT}, {_WHY}"
     ),
     "AllergyIntolerance": (
         f"{_ANY}, clinicalStatus {_CONCEPT}, verificationStatus {_CONCEPT}, code {_CONCEPT}, patient {_REF}, "
@@ -122,7 +124,11 @@ SHAPES = {
     "DiagnosticReport": (
         f"{_ANY}, status string, category array<{_CONCEPT}>, code {_CONCEPT}, subject {_REF}, encounter {_REF}, "
         f"effectiveDateTime string, effectivePeriod {_PERIOD}, issued string, performer array<{_REF}>, "
-        f"basedOn array<{_REF}>, conclusion string"
+        f"basedOn array<{_REF}>, result array<{_REF}>, conclusion string"
+    ),
+    "CarePlan": (
+        f"{_ANY}, status string, intent string, category array<{_CONCEPT}>, title string, subject {_REF}, encounter {_REF}, "
+        f"period {_PERIOD}, created string, author {_REF}, addresses array<{_REF}>"
     ),
     "DocumentReference": (
         f"{_ANY}, status string, docStatus string, type {_CONCEPT}, subject {_REF}, date string, author array<{_REF}>, "
@@ -186,6 +192,11 @@ def referring(name: str, kind: str) -> Callable[[DataFrame, DataFrame], DataFram
         return own.join(keys, F.expr(f"{named} = _named"), how="left_semi")
 
     return of
+
+
+def references(refs: str) -> str:
+    """Each Reference of an array as one string, those that name nothing left out; NULL when none is left."""
+    return f"nullif(array_compact(transform({refs}, x -> {reference('x')})), cast(array() AS array<string>))"
 
 
 def person(ref: str) -> str:
@@ -298,7 +309,16 @@ def event(subject: str, concept: str, fact: str, hint: str, **more: str) -> dict
     }  # fmt: skip
 
 
-BAD_TIMES = (clock.bad_date("start", "_start"), clock.bad_date("end", "_end"))
+def why() -> dict[str, str]:
+    """The columns of an event that has reasonReference and reasonCode."""
+    return {"reason_ids": references("reasonReference"), "reasons": all_codings("reasonCode")}
+
+
+BAD_TIMES = (
+    clock.bad_date("start", "_start"),
+    clock.bad_date("end", "_end"),
+    clock.future(f"to_date({clock.local('_start')})"),
+)
 
 
 def no_code(concept: str) -> str:

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, BinaryIO
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.core.delimited import fields, records
 from carelake.silver.conformed import clock
+from carelake.silver.conformed.claim import CLAIM
+from carelake.silver.conformed.claim_line import CLAIM_LINE
 from carelake.silver.conformed.coverage import COVERAGE
 from carelake.silver.conformed.encounter import ENCOUNTER, elective
-from carelake.silver.conformed.event import EVENT
+from carelake.silver.conformed.event import EPISODE, EVENT
 from carelake.silver.conformed.facility import FACILITY
 from carelake.silver.conformed.lineage import CODING, EHR, coding, type_concept
 from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.conformed.provider import PROVIDER
+from carelake.sources import synthea_csv_claims as money
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,6 +89,11 @@ SOURCE = Source(
     versions_kept=frozenset({"patients"}),
 )
 
+SOURCE.mapping(kind="claims", beside=("claims_transactions", "payers", "encounters"), into=CLAIM)(
+    money.claims
+)
+SOURCE.mapping(kind="claims_transactions", into=CLAIM_LINE)(money.claim_lines)
+
 
 def _read(rows: DataFrame, *columns: str) -> DataFrame:
     return fields(rows, columns, sep=",", quoted=True)
@@ -97,8 +105,11 @@ def _codings(system: str, code: str = "CODE", display: str = "DESCRIPTION") -> s
     return f"cast(CASE WHEN {code} IS NOT NULL THEN array({one}) ELSE array() END AS {CODING})"
 
 
-def _problems(*texts: str) -> str:
-    return f"array({', '.join(clock.bad_date(name.lower(), name) for name in texts)}) AS _problems"
+def _problems(*texts: str, start: str | None = None) -> str:
+    found = [clock.bad_date(name.lower(), name) for name in texts] + (
+        [clock.future(f"to_date({clock.local(start)})")] if start else []
+    )
+    return f"array({', '.join(found)}) AS _problems"
 
 
 def _events(
@@ -117,18 +128,21 @@ def _events(
     frame = _read(rows, *dict.fromkeys((*known, *columns))).selectExpr(
         "*", f"{start} AS _start", f"{end} AS _end"
     )
+    future = clock.future(f"to_date({clock.local('_start')})")
     named = {"type_concept_id": type_concept(EHR), **clock.times("_start", "_end"), **more}
     return frame.selectExpr(
         "PATIENT AS source_person_id", "record_key AS source_event_id", "ENCOUNTER AS source_encounter_id",
         f"{hint} AS domain_hint", f"'{fact}' AS fact", f"{_codings(system)} AS codings",
         "CASE WHEN CODE IS NULL THEN DESCRIPTION END AS code_text", *[f"{sql} AS {name}" for name, sql in named.items()],
-        f"array({clock.bad_date('start', '_start')}, {clock.bad_date('end', '_end')}, "
+        f"array({clock.bad_date('start', '_start')}, {clock.bad_date('end', '_end')}, {future}, "
         "CASE WHEN CODE IS NULL AND DESCRIPTION IS NULL THEN 'R_SCHEMA:code_missing' END, "
         f"{problem}) AS _problems", "_at",
     )  # fmt: skip
 
 
 _NEVER = "cast(NULL AS string)"
+_REASON = ("REASONCODE", "REASONDESCRIPTION")
+_WHY = _codings(repr(_SNOMED), *_REASON)
 _OPEN = "CASE WHEN STOP IS NULL THEN 'active' ELSE 'resolved' END"
 
 
@@ -189,7 +203,7 @@ def encounters(rows: DataFrame) -> DataFrame:
         f"CASE WHEN _class = 'emergency' THEN false ELSE {elective('_said')} END AS planned", *[f"{sql} AS {name}" for name, sql in clock.times("START", "STOP").items()],
         f"coalesce({clock.zone_assumed('START')}, false) AS zone_assumed", f"{_codings(repr(_SNOMED))} AS types",
         f"{_codings(repr(_SNOMED), 'REASONCODE', 'REASONDESCRIPTION')} AS reasons", "ORGANIZATION AS source_facility_id",
-        "PROVIDER AS source_provider_id", f"{type_concept(EHR)} AS type_concept_id", _problems("START", "STOP"), "_at",
+        "PROVIDER AS source_provider_id", f"{type_concept(EHR)} AS type_concept_id", _problems("START", "STOP", start="START"), "_at",
     )  # fmt: skip
 
 
@@ -206,7 +220,7 @@ def conditions(rows: DataFrame) -> DataFrame:
 def medications(rows: DataFrame) -> DataFrame:
     """Orders. DISPENSES counts past and expected fills and is no quantity; an administration is not told apart."""
     return _events(
-        rows, "order", "'Drug'", repr(_RXNORM), "START", "STOP", start="START", end="STOP",
+        rows, "order", "'Drug'", repr(_RXNORM), "START", "STOP", *_REASON, start="START", end="STOP", reasons=_WHY,
         clinical_status="CASE WHEN STOP IS NULL THEN 'active' ELSE 'stopped' END", type_concept_id=type_concept(_PRESCRIPTION),
     )  # fmt: skip
 
@@ -215,8 +229,17 @@ def medications(rows: DataFrame) -> DataFrame:
 def procedures(rows: DataFrame) -> DataFrame:
     """What was done, from START (DATE before 3.0) to STOP."""
     return _events(
-        rows, "procedure", "'Procedure'", f"coalesce(SYSTEM, {_SNOMED!r})", "SYSTEM", "START", "STOP", "DATE",
-        start="coalesce(START, `DATE`)", end="STOP", clinical_status="'completed'",
+        rows, "procedure", "'Procedure'", f"coalesce(SYSTEM, {_SNOMED!r})", "SYSTEM", "START", "STOP", "DATE", *_REASON,
+        start="coalesce(START, `DATE`)", end="STOP", clinical_status="'completed'", reasons=_WHY,
+    )  # fmt: skip
+
+
+@SOURCE.mapping(kind="careplans", into=EVENT)
+def careplans(rows: DataFrame) -> DataFrame:
+    """Plans of care, in days. What a plan is for is a code, of a condition that the person has."""
+    return _events(
+        rows, "care_plan", f"'{EPISODE}'", repr(_SNOMED), "START", "STOP", *_REASON, start="START", end="STOP",
+        clinical_status="CASE WHEN STOP IS NULL THEN 'active' ELSE 'completed' END", reasons=_WHY,
     )  # fmt: skip
 
 

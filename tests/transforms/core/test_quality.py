@@ -31,7 +31,9 @@ def _write(lake, table, *rows):
     lake.replace(table, frame, {})
 
 
+@pytest.mark.omop_rule(18)
 def test_a_key_that_comes_twice_fails_and_null_is_a_value_of_its_own_place(lake):
+    """DQD isPrimaryKey: primary keys are unique."""
     sound, twice, twice_null, empty = map(_table, ("sound", "twice", "twice_null", "empty"))
     _write(lake, sound, (1, 1), (1, 2), (None, 1), (1, None), (None, None))
     _write(lake, twice, (1, 1), (1, 1), (1, 1), (2, 1))

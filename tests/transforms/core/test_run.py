@@ -56,7 +56,9 @@ def _context(refused):
     )
 
 
+@pytest.mark.omop_rule(18)
 def test_a_row_is_written_or_refused_with_all_its_reasons_and_null_passes_checks(given):
+    """DQD isRequired and cdmDatatype: what is required is not null, and values are of the declared types."""
     refused = []
     result = run_step(made, given, _context(refused))
     assert rows(given.frames[OUT.name], "id", "n", "_run") == [(1, 5, "run-1"), (6, None, "run-1")]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from carelake.gold.cohorts.acute_care_1y import COHORT_ACUTE_CARE_1Y, cohort_acute_care_1y
 from carelake.silver.link.tables import VISIT_LINK
 from carelake.silver.omop.death import DEATH
@@ -108,7 +110,9 @@ def test_the_dead_are_not_asked_and_death_without_acute_care_is_no_event(spark: 
     assert rows(out, "index_date", "label", "died", "followup_days") == [("2022-01-01", False, True, 100)]
 
 
+@pytest.mark.omop_rule(4)
 def test_a_visit_outside_the_observation_period_does_not_make_anyone_eligible(spark: SparkSession) -> None:
+    """CDM v5.4 OBSERVATION_PERIOD: cohorts are asked inside periods alone."""
     out = cohort(spark, [visit(1, 1, 9202, "2021-06-01")], period=("2022-01-01", "2024-09-01"))
     assert rows(out) == []
 

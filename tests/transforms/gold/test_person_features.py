@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from carelake.gold.cohorts.acute_care_1y import COHORT_ACUTE_CARE_1Y
 from carelake.gold.features.person_features import PERSON_FEATURES, person_features
 from carelake.silver.link.daily_sample import DAILY_SAMPLE
@@ -169,16 +171,21 @@ def test_problems_come_by_name_or_ancestor_and_from_observations(spark: SparkSes
     assert (row.conditions_active, row.conditions_new_1y) == (2, 1)
 
 
+@pytest.mark.omop_rule(4)
 def test_events_outside_the_observation_period_are_not_features(spark: SparkSession) -> None:
+    """CDM v5.4 OBSERVATION_PERIOD: features look inside periods alone."""
     (row,) = features(spark, visits=[visit(1, 9203, "2014-12-31")], conditions=[
         {"condition_concept_id": 201826, "condition_start_date": "2014-12-31"}
     ])  # fmt: skip
     assert (row.has_diabetes, row.days_since_visit) == (0, 1096)
 
 
+@pytest.mark.omop_rule(11)
 def test_the_last_value_counts_in_its_canonical_unit_and_an_unknown_unit_is_unknown(
     spark: SparkSession,
 ) -> None:
+    """CDM v5.4 MEASUREMENT keeps the unit as sent (THEMIS); gold converts it."""
+
     def result(number: int, concept: int, day: str, value: float, **unit: Any) -> dict[str, Any]:
         return {
             "measurement_id": number,

@@ -118,8 +118,10 @@ def test_the_last_discharge_of_a_chain_is_the_index(index: list[Row]) -> None:
     assert of(index, "transfer and back") == [("01-01", "01-10", True, 10), ("01-20", "01-22", False, None)]
 
 
+@pytest.mark.omop_rule(1)
 @pytest.mark.parametrize("case", ["same hospital next day", "unknown hospital"])
 def test_rule_1_a_next_day_readmission_is_not_hidden(index: list[Row], case: str) -> None:
+    """CMS, 30-day readmission: a readmission on the next day counts, so it is read from CDM v5.4 VISIT_DETAIL."""
     assert of(index, case) == [("01-01", "01-05", True, 1), ("01-06", "01-10", False, None)]
 
 
@@ -135,7 +137,9 @@ def test_what_rolled_into_a_stay_or_was_emergency_alone_is_no_readmission(index:
     assert of(index, "rolled in") == [("01-01", "01-05", False, None)]
 
 
+@pytest.mark.omop_rule(22)
 def test_rule_22_a_stay_known_to_ehr_and_claims_is_one_and_hides_no_readmission(index: list[Row]) -> None:
+    """CMS, 30-day readmission: a stay is one index however many records tell of it."""
     assert of(index, "two senders") == [("01-01", "01-06", True, 0), ("01-06", "01-09", False, None)]
 
 

@@ -81,7 +81,9 @@ def years(spark: SparkSession) -> dict[tuple[int, int], Row]:
     return {(r.person_id, r.year): r for r in found}
 
 
+@pytest.mark.omop_rule(22)
 def test_rule_22_a_stay_known_to_ehr_and_claims_counts_once(years: dict[tuple[int, int], Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE: a visit is one, also where two sources record it."""
     assert (years[1, 2019].inpatient_stays, years[1, 2020].inpatient_stays) == (1, 2)
 
 
@@ -108,8 +110,10 @@ def test_skilled_nursing_is_counted_in_nights(years: dict[tuple[int, int], Row])
     assert (years[1, 2020].skilled_nursing_days, years[1, 2019].skilled_nursing_days) == (10, 0)
 
 
+@pytest.mark.omop_rule(22)
 def test_rule_22_observed_days_are_told_per_kind_of_data(years: dict[tuple[int, int], Row]) -> None:
     # claims: December; January and 1 to 9 September. EHR: 30 and 31 December; 1 January to 9 September
+    """CDM v5.4 OBSERVATION_PERIOD: what one source could have seen is not what the other could."""
     found = [(years[1, y].observed_days_claims, years[1, y].observed_days_ehr) for y in (2019, 2020)]
     assert found == [(31, 2), (31 + 9, 253)]
 
@@ -118,15 +122,19 @@ def test_a_gap_of_548_days_ends_the_span_of_the_ehr(years: dict[tuple[int, int],
     assert {y: years[2, y].observed_days_ehr for p, y in years if p == 2} == {2015: 31, 2018: 1, 2020: 1}
 
 
+@pytest.mark.omop_rule(4)
 def test_rule_4_a_visit_outside_the_observation_periods_does_not_count(
     years: dict[tuple[int, int], Row],
 ) -> None:
+    """CDM v5.4 OBSERVATION_PERIOD: only inside a period is silence known to be absence."""
     assert years[2, 2020].emergency_visits == 0
 
 
+@pytest.mark.omop_rule(14)
 def test_rule_14_what_was_paid_is_counted_once_and_missing_without_claims(
     years: dict[tuple[int, int], Row],
 ) -> None:
+    """CDM v5.4 COST: the sum of the rows is the sum paid."""
     assert (years[1, 2019].paid_by_payer, years[1, 2019].total_paid) == (
         Decimal("1000.10"),
         Decimal("1200.20"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from carelake.silver.conformed.sample import SAMPLE
 from carelake.silver.link.daily_sample import DAILY_SAMPLE, daily_sample
 from carelake.silver.link.tables import PERSON_LINK
@@ -44,7 +46,9 @@ GIVEN = (
 )  # fmt: skip
 
 
+@pytest.mark.omop_rule(20)
 def test_a_day_of_a_device(spark: SparkSession) -> None:
+    """LOINC has codes for days of steps, heart rate and sleep; CDM v5.4 MEASUREMENT takes them. A day not worn is no zero."""
     made = DAILY_SAMPLE.conform(
         daily_sample(
             frame(spark, SAMPLE, *GIVEN),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from carelake.silver.conformed.event import EVENT
+from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.link.event import event
 from carelake.silver.link.tables import EVENT_LINK, PERSON_LINK, PROVIDER_LINK, VISIT_LINK
 from carelake.silver.vocabulary.tables import CODE_MAP
@@ -32,6 +33,7 @@ MAP: tuple[tuple[Any, ...], ...] = (
     ("SNOMED", "44054006", 201826, "Condition", 201826, "Condition", None, 0),
     ("SNOMED", "111", 900111, "Condition", 0, None, None, 0),
     ("SNOMED", "333", 900333, "Spec Anatomic Site", 900333, "Spec Anatomic Site", None, 0),
+    ("SNOMED", "444", 900444, "Specimen", 900444, "Specimen", None, 0),
     ("ICD10CM", "E11.9", 35206882, "Condition", 201826, "Condition", None, 0),
     ("ICD10CM", "Z80.0", 35225361, "Observation", 4167217, "Observation", 4111921, 0),
     ("ICD10CM", "T50.1", 35209001, "Condition/Meas", 0, None, None, 0),
@@ -89,6 +91,11 @@ EVENTS: dict[str, dict[str, Any]] = {
     "source_domain": {"codings": [coding(SNOMED, "111")], "domain_hint": "Procedure"},
     "hint": {"codings": [coding(LOCAL, "x")], "domain_hint": "Procedure"},
     "no_table": {"codings": [coding(SNOMED, "333")], "domain_hint": "Procedure"},
+    "sample": {"codings": [coding(SNOMED, "444")], "domain_hint": "Procedure"},
+    "century_off": {"source_person_id": "p2", "start_datetime": "1920-05-01 00:00:00"},
+    "before_birth": {"source_person_id": "p2", "start_datetime": "1973-01-01 00:00:00"},
+    "birth_unknown": {"start_datetime": "1920-05-01 00:00:00"},
+    "plan": {"codings": DIABETES, "domain_hint": "Episode", "fact": "care_plan"},
     "second_half": {"codings": [coding("ICD10CM", "T501")], "domain_hint": "Measurement"},
     "first_half": {"codings": [coding("ICD10CM", "T501")], "domain_hint": "Procedure"},
     "number": HB | {"value_number": 13.0, "unit_code": "g/dL", "value_operator": "<"},
@@ -131,6 +138,9 @@ def linked(spark: SparkSession, events: list[dict[str, Any]], *more: tuple[Any, 
         frame(spark, EVENT, *[base | e for e in events]),
         frame(spark, PERSON_LINK, {"source": "ehr", "source_person_id": "p1", "person_id": 10},
               {"source": "ehr", "source_person_id": "p2", "person_id": 20}),
+        frame(spark, PATIENT,
+              {"source_person_id": "p2", "is_latest": True, "year_of_birth": 1974, "month_of_birth": 5},
+              {"source_person_id": "p2", "is_latest": False, "year_of_birth": 1990}),
         frame(spark, VISIT_LINK, {"source": "ehr", "source_encounter_id": "v1", "person_id": 10, "visit_occurrence_id": 70, "visit_detail_id": 71},
               {"source": "claims", "source_encounter_id": "v2", "person_id": 10, "visit_occurrence_id": 80, "visit_detail_id": 81}),
         frame(spark, PROVIDER_LINK, {"source": "ehr", "reference": "npi|1", "provider_id": 5}),
@@ -151,7 +161,9 @@ def look(spark: SparkSession) -> Look:
     return of
 
 
+@pytest.mark.omop_rule(5)
 def test_an_event_gets_person_visit_and_provider_of_its_own_sender(look: Look) -> None:
+    """CDM v5.4: visit and provider are optional, an event without them stays."""
     columns = ("person_id", "visit_occurrence_id", "visit_detail_id", "provider_id")
     assert look("visit", *columns) == [(10, 70, 71, 5)]
     assert look("others_visit", *columns) == [(10, None, None, None)]
@@ -164,6 +176,7 @@ def test_an_event_of_an_unknown_person_waits_elsewhere(look: Look) -> None:
     assert look("second_person", "person_id") == [(20,)]
 
 
+@pytest.mark.omop_rule(6)
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -178,17 +191,22 @@ def test_an_event_of_an_unknown_person_waits_elsewhere(look: Look) -> None:
     ],
 )
 def test_the_coding_that_counts(look: Look, name: str, expected: tuple[Any, ...]) -> None:
+    """CDM v5.4 source fields: verbatim code, its own concept, and the standard concept by Maps to (THEMIS)."""
     assert look(name, "concept_id", "source_concept_id", "source_value", "source_vocabulary_id") == [expected]
 
 
+@pytest.mark.omop_rule(5, 6)
 def test_an_event_in_words_alone_keeps_them_with_concept_0(look: Look) -> None:
+    """CDM v5.4: what cannot be mapped is concept 0 and stays."""
     columns = ("concept_id", "source_concept_id", "source_value", "source_vocabulary_id", "domain_id")
     assert look("words", *columns) == [(0, 0, "sore knee", None, "Condition")]
     assert look("display", *columns) == [(0, 0, "sore hip", None, "Condition")]
     assert look("nothing", *columns) == [(0, 0, None, None, "Condition")]
 
 
+@pytest.mark.omop_rule(6, 7)
 def test_a_one_to_many_map_gives_that_many_rows_in_the_tables_of_their_domains(look: Look) -> None:
+    """CDM v5.4, mapping conventions: a source code with several standard concepts is that many records."""
     assert look(
         "two_targets", "target_no", "concept_id", "source_concept_id", "domain_id", "source_value"
     ) == [
@@ -198,12 +216,15 @@ def test_a_one_to_many_map_gives_that_many_rows_in_the_tables_of_their_domains(l
     assert len(set(look("two_targets", "event_id"))) == 2
 
 
+@pytest.mark.omop_rule(6)
 def test_maps_to_value_fills_the_value(look: Look) -> None:
+    """OHDSI vocabularies: Maps to value gives value_as_concept_id."""
     assert look("maps_to_value", "concept_id", "value_as_concept_id", "domain_id") == [
         (4167217, 4111921, "Observation")
     ]
 
 
+@pytest.mark.omop_rule(7)
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -211,6 +232,8 @@ def test_maps_to_value_fills_the_value(look: Look) -> None:
         ("source_domain", "Condition"),
         ("hint", "Procedure"),
         ("no_table", "Observation"),
+        ("sample", "Specimen"),
+        ("plan", "Episode"),
         ("second_half", "Measurement"),
         ("first_half", "Condition"),
     ],
@@ -218,10 +241,13 @@ def test_maps_to_value_fills_the_value(look: Look) -> None:
 def test_the_domain_is_the_standard_concepts_then_the_source_concepts_then_the_hint(
     look: Look, name: str, expected: str
 ) -> None:
+    """CDM v5.4: the domain of the concept decides the table, never the file from which it came."""
     assert look(name, "domain_id") == [(expected,)]
 
 
+@pytest.mark.omop_rule(5, 11)
 def test_values_are_null_when_not_sent_and_0_when_unmapped(look: Look) -> None:
+    """CDM v5.4 MEASUREMENT.value_as_concept_id: NULL without a value, 0 when unmapped (THEMIS)."""
     columns = ("value_as_concept_id", "value_source_value")
     assert look("number", *columns) == [(None, "<13")]
     assert look("answer", *columns) == [(45883458, "LA4720-4")]
@@ -231,7 +257,9 @@ def test_values_are_null_when_not_sent_and_0_when_unmapped(look: Look) -> None:
     assert look("visit", *columns) == [(None, None)]
 
 
+@pytest.mark.omop_rule(11)
 def test_units_are_looked_up_with_their_case(look: Look) -> None:
+    """CDM v5.4 MEASUREMENT.unit_concept_id: UCUM codes are case-sensitive."""
     columns = ("unit_concept_id", "unit_source_concept_id", "unit_source_value")
     assert look("number", *columns) == [(8713, 8713, "g/dL")]
     assert look("text_answer", *columns) == [(8876, 8876, "mmHg")]
@@ -248,8 +276,10 @@ def test_route_and_modifiers(look: Look) -> None:
     assert look("visit", *columns) == [(None, None, None)]
 
 
+@pytest.mark.omop_rule(10)
 @pytest.mark.parametrize("name", ["order", "order_named"])
 def test_an_order_that_an_administration_fulfils_is_excluded_and_kept(look: Look, name: str) -> None:
+    """CDM v5.4 DRUG_EXPOSURE: an exposure is one row, however many records tell of it."""
     assert look(name, "excluded") == [("fulfilled_by_administration",)]
 
 
@@ -260,6 +290,13 @@ def test_an_order_that_an_administration_fulfils_is_excluded_and_kept(look: Look
 )  # fmt: skip
 def test_nothing_else_is_excluded(look: Look, name: str) -> None:
     assert look(name, "excluded") == [(None,)]
+
+
+def test_an_event_a_century_before_its_persons_birth_is_excluded_and_kept(look: Look) -> None:
+    """DQD plausibleAfterBirth. A year is left for care before birth; without a birth nothing is before it."""
+    assert look("century_off", "excluded") == [("before_birth",)]
+    assert look("before_birth", "excluded") == [(None,)]
+    assert look("birth_unknown", "excluded") == [(None,)]
 
 
 def test_an_allergy_to_a_drug_is_no_exposure_to_it(look: Look) -> None:
@@ -273,9 +310,11 @@ def test_the_words_of_a_code_are_kept_where_it_has_no_standard_concept(look: Loo
     assert look("visit", "source_display") == [(None,)]
 
 
+@pytest.mark.omop_rule(18)
 def test_the_id_depends_on_the_record_and_not_on_file_or_run_and_an_allergy_has_the_drug_as_value(
     spark: SparkSession,
 ) -> None:
+    """CDM v5.4 primary keys: the same after a re-run (OHDSI's ETL-Synthea and dbt-synthea number anew)."""
     one = EVENTS["allergy"] | {"source_event_id": "a"}
     known = ("SNOMED", "416098002", 439224, "Observation", 439224, "Observation", None, 0)
     made = linked(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from carelake.silver.conformed.facility import FACILITY as FACILITIES
 from carelake.silver.conformed.provider import PROVIDER as RECORDS
 from carelake.silver.link.facility import facility
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 NPI = "http://hl7.org/fhir/sid/us-npi"
 
 
+@pytest.mark.omop_rule(15)
 def test_practitioner_role_and_claims_of_one_provider_are_one_within_a_sender(spark: SparkSession) -> None:
+    """CDM v5.4 PROVIDER: a person; an NPI names one and is no key."""
     nucc = [
         {
             "system": "http://nucc.org/provider-taxonomy",
@@ -67,9 +71,11 @@ def test_practitioner_role_and_claims_of_one_provider_are_one_within_a_sender(sp
     assert {r[0] for r in rows(table, "provider_id")} == set(ids.values())
 
 
+@pytest.mark.omop_rule(15)
 def test_a_care_site_is_a_place_its_kind_and_name_and_an_organisation_and_its_location_are_one(
     spark: SparkSession,
 ) -> None:
+    """CDM v5.4 CARE_SITE: unique by place and kind."""
     here = {
         "name": "Mill Clinic",
         "address_line": "1 Mill St",

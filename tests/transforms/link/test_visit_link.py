@@ -142,6 +142,7 @@ def of(linked: list[Row], person: str, source: str = "ehr") -> list[Visit]:
     return sorted(found.values(), key=lambda v: (v.start, v.end, v.concept))
 
 
+@pytest.mark.omop_rule(1)
 @pytest.mark.parametrize(
     ("case", "end"),
     [
@@ -154,37 +155,46 @@ def of(linked: list[Row], person: str, source: str = "ehr") -> list[Visit]:
 def test_rule_1_inpatient_encounters_at_most_a_day_apart_are_one_visit(
     linked: list[Row], case: str, end: str
 ) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE, ETL conventions: inpatient visits within one day of each other may be one visit."""
     [stay] = of(linked, case)
     assert (stay.concept, stay.start, stay.end) == (9201, "01-01 10:00", end)
     assert set(stay.rules.values()) == {"merged_inpatient"}
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_inpatient_encounters_two_days_apart_are_two_visits(linked: list[Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE, ETL conventions: only those within one day of each other are one visit."""
     assert [(v.concept, v.start) for v in of(linked, "two days")] == [
         (9201, "01-01 10:00"),
         (9201, "01-06 01:00"),
     ]
 
 
+@pytest.mark.omop_rule(1)
 @pytest.mark.parametrize("case", ["er into stay", "er ends at start"])
 def test_rule_1_emergency_that_leads_into_a_stay_makes_one_visit_262_from_its_start(
     linked: list[Row], case: str
 ) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE: concept 262, Emergency Room and Inpatient Visit."""
     [stay] = of(linked, case)
     assert stay == Visit(
         262, "01-01 08:00", "01-03 09:00", {"e": "emergency_to_inpatient", "i": "emergency_to_inpatient"}
     )
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_emergency_that_ends_before_the_stay_is_its_own_visit(linked: list[Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE: 262 needs an emergency contact that reaches the admission."""
     assert [(v.concept, v.start) for v in of(linked, "er ends before")] == [
         (9203, "01-01 08:00"),
         (9201, "01-01 10:00"),
     ]
 
 
+@pytest.mark.omop_rule(1)
 @pytest.mark.parametrize("case", ["er starts inside", "er at same start"])
 def test_rule_1_emergency_that_starts_inside_a_stay_rolls_in(linked: list[Row], case: str) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE and VISIT_DETAIL: what happens inside a visit is its detail."""
     [stay] = of(linked, case)
     assert stay == Visit(9201, "01-01 10:00", "01-03 09:00", {"e": "rolled_into_stay", "i": "self"})
 
@@ -232,7 +242,9 @@ def test_rule_1_inpatient_claim_through_the_emergency_room_is_262(linked: list[R
     assert of(linked, "claim through er") == [Visit(262, "01-02 00:00", "01-02 00:00", {"i": "self"})]
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_outpatient_inside_a_stay_rolls_in_through_its_last_day(linked: list[Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE, ETL conventions: outpatient visits inside an inpatient one are rolled into it."""
     assert of(linked, "outpatient inside") == [
         Visit(9201, "01-01 00:00", "01-05 00:00", {"i": "self", "o": "rolled_into_stay"})
     ]
@@ -243,34 +255,44 @@ def test_rule_1_outpatient_not_inside_a_stay_is_its_own_visit(linked: list[Row],
     assert [v.concept for v in of(linked, case)] == [9201, 9202]
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_emergency_is_one_visit_by_person_and_start(linked: list[Row]) -> None:
+    """As OHDSI's ETL-Synthea has it; CDM v5.4 VISIT_OCCURRENCE leaves to the ETL which records are one visit."""
     assert of(linked, "er twice") == [
         Visit(9203, "01-01 08:00", "01-01 10:00", {"1": "emergency_same_start", "2": "emergency_same_start"}),
         Visit(9203, "01-01 18:00", "01-01 19:00", {"3": "self"}),
     ]
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_outpatient_is_one_visit_by_person_and_day(linked: list[Row]) -> None:
+    """As OHDSI's ETL-Synthea has it; CDM v5.4 VISIT_OCCURRENCE leaves to the ETL which records are one visit."""
     assert of(linked, "same day") == [
         Visit(9202, "01-01 08:00", "01-01 15:30", {"1": "outpatient_same_day", "2": "outpatient_same_day"})
     ]
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_crossing_midnight_makes_no_second_visit(linked: list[Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE: the day is that of the start in the record's own offset."""
     assert [(v.start, v.end) for v in of(linked, "midnight")] == [
         ("01-01 23:30", "01-02 00:15"),
         ("01-02 10:00", "01-02 10:30"),
     ]
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_multi_day_visits_of_a_class_never_overlap(linked: list[Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE, ETL conventions: multi-day visits share no days but those of start and end."""
     assert of(linked, "long outpatient") == [
         Visit(9202, "01-01 00:00", "02-01 00:00", {"1": "merged_contiguous", "2": "merged_contiguous"}),
         Visit(9202, "01-15 00:00", "01-15 00:00", {"3": "self"}),
     ]
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_nursing_hospice_and_home_never_merge_into_a_hospital_stay(linked: list[Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE: 8863, 8546 and 581476 are visits of their own."""
     assert [(v.concept, v.start, v.end, set(v.rules)) for v in of(linked, "snf and stay")] == [
         (9201, "01-01 00:00", "01-05 00:00", {"i"}),
         (581476, "01-02 00:00", "01-03 00:00", {"m"}),
@@ -280,7 +302,9 @@ def test_rule_1_nursing_hospice_and_home_never_merge_into_a_hospital_stay(linked
     ]
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_a_stay_still_open_ends_on_the_extract_date(linked: list[Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE.visit_end_date: of a visit still open, the date of the extract."""
     [row] = [r for r in linked if r.source_encounter_id == "still in/i"]
     assert (row.visit_end_datetime.isoformat(), row.end_is_extract_date) == ("2024-09-01T00:00:00", True)
 
@@ -291,7 +315,9 @@ def test_rule_1_a_contact_that_was_never_closed_ends_when_it_started(linked: lis
     ]  # fmt: skip
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_every_class_gets_a_visit(spark: SparkSession) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE: all encounters are visits (OHDSI's ETL-Synthea loses one in twenty)."""
     person = next(iter(CASES))
     found = link(
         spark,
@@ -313,14 +339,18 @@ def test_visits_of_two_senders_stay_apart(linked: list[Row]) -> None:
     assert len({r.visit_occurrence_id for r in linked if r.source_encounter_id == "two senders/i"}) == 2
 
 
+@pytest.mark.omop_rule(2)
 def test_rule_2_every_encounter_of_a_known_person_is_a_detail_of_its_visits_concept(
     linked: list[Row],
 ) -> None:
+    """CDM v5.4 VISIT_DETAIL: its concept is the visit's or a descendant."""
     assert len({r.visit_detail_id for r in linked}) == len(linked) == sum(len(c) for c in CASES.values())
     assert all(r.detail_concept_id == r.visit_concept_id for r in linked)
 
 
+@pytest.mark.omop_rule(2)
 def test_rule_2_what_rolled_in_names_the_inpatient_detail_as_parent(linked: list[Row]) -> None:
+    """CDM v5.4 VISIT_DETAIL.parent_visit_detail_id."""
     detail = {r.source_encounter_id: r.visit_detail_id for r in linked if r.source == "ehr"}
     parents = {
         r.source_encounter_id: r.parent_visit_detail_id
@@ -336,9 +366,11 @@ def test_rule_2_what_rolled_in_names_the_inpatient_detail_as_parent(linked: list
     assert parents == {child: detail[parent] for child, parent in expected.items()}
 
 
+@pytest.mark.omop_rule(18)
 def test_a_visits_id_stays_when_a_later_encounter_joins_and_details_keep_theirs(
     spark: SparkSession, linked: list[Row]
 ) -> None:
+    """CDM v5.4: visit_occurrence_id and visit_detail_id are keys; OHDSI's ETL-Synthea numbers them anew on each run."""
     before = {
         r.source_encounter_id: r
         for r in link(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from carelake.silver.omop.condition_era import CONDITION_ERA, condition_era
 from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
 from tests.helpers.tables import frame, rows
@@ -12,8 +14,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+@pytest.mark.omop_rule(13)
 def test_occurrences_at_most_thirty_days_apart_are_one_era(spark: SparkSession) -> None:
-    """Persons and concepts apart, concept 0 out, the end not padded, a long occurrence bridges short ones inside."""
+    """CDM v5.4 CONDITION_ERA, 30 days of persistence: persons and concepts apart, concept 0 out, the end not padded, a long occurrence bridges short ones inside."""
 
     def at(
         person: int, concept: int, start: str, end: str | None = None, source: str = "ehr"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from carelake.silver.link.tables import EVENT_LINK
 from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE, condition_occurrence
 from tests.helpers.tables import frame, rows
@@ -18,8 +20,9 @@ BASE = {
 }  # fmt: skip
 
 
+@pytest.mark.omop_rule(12)
 def test_conditions_keep_what_was_sent_and_guess_no_end(spark: SparkSession) -> None:
-    """Status from the role, problem list as type, datetimes only with a time of day, other domains elsewhere."""
+    """CDM v5.4 CONDITION_OCCURRENCE: status from the role, no guessed end, problem list as type, datetimes only with a time of day, other domains elsewhere."""
     made = CONDITION_OCCURRENCE.conform(
         condition_occurrence(
             frame(

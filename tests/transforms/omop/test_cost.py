@@ -81,12 +81,16 @@ def costs(spark: SparkSession) -> dict[str, Row]:
     return {CLAIMS[r._record - 1]: r for r in found}
 
 
+@pytest.mark.omop_rule(14)
 def test_rule_14_sum_of_cost_is_the_sum_paid_in_the_source(costs: dict[str, Row]) -> None:
+    """CDM v5.4 COST: one row per payer response, nothing told twice."""
     assert set(costs) == set(CLAIMS) - {"stranger"}
     assert round(sum(r.paid_by_payer for r in costs.values()), 2) == 1021.00
 
 
+@pytest.mark.omop_rule(14)
 def test_rule_14_paid_is_payer_and_patient_parts(costs: dict[str, Row]) -> None:
+    """CDM v5.4 COST.total_paid: what payers and patient paid together."""
     found = {k: (r.paid_by_payer, r.paid_by_patient, r.total_paid) for k, r in costs.items()}
     assert found == {
         "stay": (1000.10, 200.05, 1203.15), "stay again": (0.20, 1.50, 1.70), "pharmacy": (12.34, 0.66, 13.00), "equipment": (7.77, None, 7.77),
@@ -101,9 +105,11 @@ def test_rule_14_paid_is_payer_and_patient_parts(costs: dict[str, Row]) -> None:
     )
 
 
+@pytest.mark.omop_rule(14, 19)
 def test_rule_14_a_claim_is_for_its_visit_else_for_what_it_supplied_else_for_itself(
     costs: dict[str, Row],
 ) -> None:
+    """CDM v5.4 COST.cost_event_id: the claim's relationship to its visit; no cost of an encounter on its lines."""
     found = {k: (r.cost_domain_id, r.cost_event_id) for k, r in costs.items() if k != "bare"}
     assert found == {
         "stay": ("Visit", 10),
@@ -114,20 +120,26 @@ def test_rule_14_a_claim_is_for_its_visit_else_for_what_it_supplied_else_for_its
     assert (costs["bare"].cost_domain_id, costs["bare"].cost_event_id) == ("Cost", costs["bare"].cost_id)
 
 
+@pytest.mark.omop_rule(14)
 def test_rule_14_currency_is_us_dollars_and_the_type_is_the_claims(costs: dict[str, Row]) -> None:
+    """CDM v5.4 COST.currency_concept_id: 44818668, US dollar."""
     assert {r.currency_concept_id for r in costs.values()} == {44818668}
     assert {k: r.cost_type_concept_id for k, r in costs.items()} == {
         "stay": 32855, "stay again": 32873, "pharmacy": 32869, "equipment": 32873, "bare": 32855,
     }  # fmt: skip
 
 
+@pytest.mark.omop_rule(14)
 def test_rule_14_plan_periods_may_overlap_and_never_double_a_cost(costs: dict[str, Row]) -> None:
+    """CDM v5.4 PAYER_PLAN_PERIOD: periods may overlap."""
     assert {k: r.payer_plan_period_id for k, r in costs.items()} == {
         "stay": 20, "stay again": None, "pharmacy": 25, "equipment": None, "bare": 20,
     }  # fmt: skip
 
 
+@pytest.mark.omop_rule(5)
 def test_rule_5_drg_concept_is_null_without_a_drg_and_0_when_unmapped(costs: dict[str, Row]) -> None:
+    """CDM v5.4 COST.drg_concept_id: optional, NULL without a value (THEMIS)."""
     found = {
         k: (r.drg_source_value, r.drg_concept_id)
         for k, r in costs.items()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from carelake.silver.link.tables import EVENT_LINK
 from carelake.silver.omop.device_exposure import DEVICE_EXPOSURE, device_exposure
 from tests.helpers.tables import frame, rows
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+@pytest.mark.omop_rule(19)
 def test_devices_keep_their_udi_and_may_have_no_end(spark: SparkSession) -> None:
+    """CDM v5.4 DEVICE_EXPOSURE.unique_device_id."""
     base = {
         "person_id": 10, "domain_id": "Device", "concept_id": 45767846, "source_concept_id": 45767846, "target_no": 0,
         "start_datetime": "2020-01-02 03:04:05", "has_time": True, "type_concept_id": 32817, "source_value": "170615005",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from carelake.silver.omop.drug_era import DRUG_ERA, drug_era
 from carelake.silver.omop.drug_exposure import DRUG_EXPOSURE
 from carelake.silver.vocabulary.cdm_tables import CONCEPT, CONCEPT_ANCESTOR
@@ -16,8 +18,9 @@ LISINOPRIL, HYDROCHLOROTHIAZIDE = 1308216, 974166
 TABLET, COMBINED, VACCINE = 19080128, 40165015, 40213251
 
 
+@pytest.mark.omop_rule(13)
 def test_exposures_at_most_thirty_days_apart_are_one_era_of_each_ingredient(spark: SparkSession) -> None:
-    """Overlaps count their days once; gap_days are the days of the span that no exposure covers."""
+    """CDM v5.4 DRUG_ERA: overlaps count their days once (no stockpiling); gap_days are the days of the span that no exposure covers."""
 
     def at(person: int, drug: int, start: str, end: str, **more: Any) -> dict[str, Any]:
         return {

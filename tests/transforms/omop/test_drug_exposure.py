@@ -50,14 +50,18 @@ def exposures(spark: SparkSession) -> dict[str, Row]:
     return {names[r.drug_exposure_id]: r for r in DRUG_EXPOSURE.conform(drug_exposure(given)).collect()}
 
 
+@pytest.mark.omop_rule(10)
 @pytest.mark.parametrize("name", CASES)
 def test_end_and_type_of(exposures: dict[str, Row], name: str) -> None:
+    """CDM v5.4 DRUG_EXPOSURE.drug_exposure_end_date, in its order; the type says what the record is."""
     row = exposures[name]
     verbatim = row.verbatim_end_date and row.verbatim_end_date.isoformat()
     assert (row.drug_exposure_end_date.isoformat(), verbatim, row.drug_type_concept_id) == CASES[name][1:]
 
 
+@pytest.mark.omop_rule(10)
 def test_days_of_supply_are_verbatim_and_never_computed(exposures: dict[str, Row]) -> None:
+    """CDM v5.4 DRUG_EXPOSURE.days_supply: verbatim; a negative one is a reversal."""
     assert exposures["a reversal"].days_supply == -30
     assert exposures["quantity by daily dose"].days_supply is None
 
@@ -85,5 +89,7 @@ def test_datetimes_only_with_a_time_of_day(exposures: dict[str, Row]) -> None:
     assert exposures["day only"].drug_exposure_end_datetime is None
 
 
+@pytest.mark.omop_rule(10, 7)
 def test_fulfilled_orders_and_other_domains_are_not_here(exposures: dict[str, Row]) -> None:
+    """CDM v5.4 DRUG_EXPOSURE: the administration is the exposure, not the order it fulfils."""
     assert {"excluded", "other domain"}.isdisjoint(exposures)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from carelake.silver.link.daily_sample import DAILY_SAMPLE
 from carelake.silver.link.tables import EVENT_LINK
 from carelake.silver.omop.measurement import MEASUREMENT, measurement
@@ -14,8 +16,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+@pytest.mark.omop_rule(11, 5, 20)
 def test_results_and_days_of_wearables(spark: SparkSession) -> None:
-    """Operators, ranges and units as sent; a day has no time, type 32865, and its wear time beside its value."""
+    """CDM v5.4 MEASUREMENT: operators, ranges and units as sent, no operator of an exact value; a day has no time, type 32865, and its wear time beside its value."""
     base = {
         "person_id": 10, "domain_id": "Measurement", "concept_id": 3004249, "source_concept_id": 3004249, "target_no": 0,
         "start_datetime": "2020-01-02 03:04:05", "has_time": True, "type_concept_id": 32817, "source_value": "8480-6",

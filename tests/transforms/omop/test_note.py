@@ -56,7 +56,9 @@ def notes(spark: SparkSession) -> dict[str, Row]:
     return {names[r._record]: r for r in found}
 
 
+@pytest.mark.omop_rule(16)
 def test_rule_16_class_is_the_first_loinc_code_that_maps_else_0(notes: dict[str, Row]) -> None:
+    """CDM v5.4 NOTE.note_class_concept_id: LOINC document ontology."""
     found = {k: (r.note_class_concept_id, r.note_source_value) for k, r in notes.items()}
     assert found == {
         "mapped": (501, "34117-2"),
@@ -75,7 +77,9 @@ def test_a_superseded_note_and_one_without_text_are_kept_and_strangers_wait(note
     }
 
 
+@pytest.mark.omop_rule(21, 16)
 def test_type_encoding_and_language_are_those_of_the_field_list(notes: dict[str, Row]) -> None:
+    """CDM v5.4 NOTE: type 32831 for a note of an EHR, UTF-8 is 32678."""
     assert {(r.note_type_concept_id, r.encoding_concept_id) for r in notes.values()} == {(32831, 32678)}
     assert {k: r.language_concept_id for k, r in notes.items()} == {
         "mapped": 4180186,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from carelake.silver.link.tables import EVENT_LINK
 from carelake.silver.omop.observation import OBSERVATION, observation
 from tests.helpers.tables import frame, rows
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+@pytest.mark.omop_rule(5, 11)
 def test_observations_hold_a_number_words_or_a_coded_answer(spark: SparkSession) -> None:
+    """CDM v5.4 OBSERVATION: value as number, string or concept; nothing is 0 that was not sent."""
     base = {
         "person_id": 10, "domain_id": "Observation", "concept_id": 3046853, "source_concept_id": 3046853, "target_no": 0,
         "start_datetime": "2020-01-02 03:04:05", "has_time": True, "type_concept_id": 32817, "source_value": "76690-7",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from carelake.silver.conformed.coverage import COVERAGE
 from carelake.silver.conformed.encounter import ENCOUNTER
 from carelake.silver.conformed.event import EVENT
@@ -64,7 +66,10 @@ def cover(key: int, start: str, end: str | None, **more: Any) -> dict[str, Any]:
     } | more
 
 
+@pytest.mark.omop_rule(3)
 def test_observation_periods_follow_the_rules_of_enrolment_and_ehr(spark: SparkSession) -> None:
+    """CDM v5.4 OBSERVATION_PERIOD and THEMIS: claims periods by enrolment (32813), EHR periods by events (32882), split at 548 days
+    of silence, never overlapping or back to back, not before birth, 60 days after death or the last event."""
     coverages = (
         cover(1, "2014-01-01", "2014-12-31"), cover(1, "2015-01-01", "2015-12-31"),  # touch: one
         cover(1, "2015-01-01", "2015-06-30", plan="B"), cover(1, "2017-01-01", None),
@@ -103,7 +108,9 @@ def test_observation_periods_follow_the_rules_of_enrolment_and_ehr(spark: SparkS
     assert out.selectExpr("count(DISTINCT observation_period_id)").first()[0] == 11
 
 
+@pytest.mark.omop_rule(14, 3)
 def test_coverage_of_one_plan_merges_when_it_touches_and_other_plans_may_overlap(spark: SparkSession) -> None:
+    """CDM v5.4 PAYER_PLAN_PERIOD: a person may be in several plans at once."""
     coverages = frame(
         spark, COVERAGE,
         cover(1, "2014-01-01", "2014-12-31"), cover(1, "2015-01-01", None, stop_reason="moved"),
@@ -122,9 +129,11 @@ def test_coverage_of_one_plan_merges_when_it_touches_and_other_plans_may_overlap
     ]  # fmt: skip
 
 
+@pytest.mark.omop_rule(17)
 def test_cdm_source_is_one_row_with_the_vocabulary_version_also_when_there_is_none(
     spark: SparkSession,
 ) -> None:
+    """CDM v5.4 CDM_SOURCE: vocabulary version, CDM version 756265, release date = extract date."""
     senders = ({"name": "ehr"}, {"name": "claims"})
     given = frame(
         spark, VOCABULARY_TABLE,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from carelake.silver.conformed.encounter import ENCOUNTER
+from carelake.silver.conformed.event import EVENT
 from carelake.silver.conformed.facility import FACILITY
 from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.link.tables import FACILITY_LINK, PERSON_LINK, PROVIDER_LINK
@@ -32,9 +36,11 @@ def record(source: str, key: str, **facts: Any) -> dict[str, Any]:
     return {"_source": source, "source_person_id": key, "is_latest": True} | facts
 
 
+@pytest.mark.omop_rule(8)
 def test_facts_come_from_the_latest_record_of_the_first_sender_and_gaps_are_filled_from_the_others(
     spark: SparkSession,
 ) -> None:
+    """CDM v5.4 PERSON: one row each, identity resolved before; no year of birth, no person (THEMIS)."""
     patients = frame(
         spark, PATIENT,
         record("claims", "-1", period="2015", year_of_birth=1950, month_of_birth=1, day_of_birth=9, sex="female",
@@ -68,7 +74,9 @@ def test_facts_come_from_the_latest_record_of_the_first_sender_and_gaps_are_fill
     assert rows(places, "location_id") == rows(table.where("person_id = 1"), "location_id")
 
 
+@pytest.mark.omop_rule(15)
 def test_a_place_that_people_and_facilities_share_is_one_location(spark: SparkSession) -> None:
+    """CDM v5.4 LOCATION: unique addresses."""
     patients = frame(
         spark, PATIENT,
         record("ehr", "x", address_line="1 Mill St", city="Lowell", state="MA", zip="01850-1234", county="Middlesex", country="US"),
@@ -87,7 +95,9 @@ def test_a_place_that_people_and_facilities_share_is_one_location(spark: SparkSe
     ]
 
 
+@pytest.mark.omop_rule(9)
 def test_death_is_the_most_reliable_then_the_latest_and_never_without_a_date(spark: SparkSession) -> None:
+    """CDM v5.4 DEATH and THEMIS: at most one row, none without a date, the most reliable source first."""
     told = frame(
         spark, PATIENT,
         record("claims", "-1", death_date="2020-05-09", death_type_concept_id=32848),
@@ -105,10 +115,52 @@ def test_death_is_the_most_reliable_then_the_latest_and_never_without_a_date(spa
         ("ehr", "quarantined", 4),
     )
     persons = frame(spark, PERSON, {"person_id": 1}, {"person_id": 2}, {"person_id": 3})
-    out = DEATH.conform(death(told, known, persons, SENDERS))
+    nothing = frame(spark, ENCOUNTER), frame(spark, EVENT)
+    out = DEATH.conform(death(told, known, persons, *nothing, SENDERS))
     assert rows(
         out, "person_id", "death_date", "death_datetime", "death_type_concept_id", "cause_concept_id"
     ) == [
         (1, "2020-05-01", "2020-05-01T10:30:00", 32817, None),
         (2, "2019-02-03", None, 32848, None),
     ]
+
+
+@pytest.mark.omop_rule(9)
+def test_rule_9_an_event_more_than_60_days_after_a_death_makes_it_suspect(spark: SparkSession) -> None:
+    """CDM v5.4 DEATH and DQD plausibleBeforeDeath: 60 days after are allowed. The row stays, an event of any sender of
+    the person counts, and so does an encounter; nobody else's does."""
+    died = {"death_date": "2020-05-01"}
+    told = frame(spark, PATIENT, *[record("ehr", key, **died) for key in "abcd"])
+    known = links(spark, *[("ehr", key, n) for n, key in enumerate("abcd", start=1)], ("claims", "-2", 2))
+    persons = frame(spark, PERSON, *[{"person_id": n} for n in (1, 2, 3, 4)])
+    encounters = frame(spark, ENCOUNTER, {"source_person_id": "c", "start_datetime": "2020-07-01 08:00:00"})
+    events = frame(
+        spark, EVENT,
+        {"source_person_id": "a", "start_datetime": "2020-06-30 23:59:00"},  # the 60th day
+        {"_source": "claims", "source_person_id": "-2", "start_datetime": "2020-07-01 00:00:00"},
+        {"source_person_id": "stranger", "start_datetime": "2021-01-01 00:00:00"},
+    )  # fmt: skip
+    out = DEATH.conform(death(told, known, persons, encounters, events, SENDERS))
+    assert rows(out, "person_id", "_suspect") == [(1, False), (2, True), (3, True), (4, False)]
+
+
+@pytest.mark.omop_rule(8)
+def test_rule_8_a_person_without_events_sex_or_race_is_a_person_with_concept_0(spark: SparkSession) -> None:
+    """CDM v5.4 PERSON: all persons, with or without events; gender 8507 or 8532 at birth, unknown race 0 (THEMIS)."""
+    said = {
+        "f": ("female", "hispanic"),
+        "m": ("male", "not_hispanic"),
+        "o": ("other", None),
+        "n": (None, None),
+    }
+    patients = frame(
+        spark, PATIENT,
+        *[record("ehr", key, year_of_birth=1950, sex=sex, ethnicity=e) for key, (sex, e) in said.items()],
+    )  # fmt: skip
+    known = links(spark, *[("ehr", key, n) for n, key in enumerate(said, start=1)])
+    table = PERSON.conform(
+        person(patients, known, frame(spark, PROVIDER_LINK), frame(spark, FACILITY_LINK), SENDERS)
+    )
+    assert rows(table, "person_id", "gender_concept_id", "race_concept_id", "ethnicity_concept_id") == [
+        (1, 8532, 0, 38003563), (2, 8507, 0, 38003564), (3, 0, 0, 0), (4, 0, 0, 0),
+    ]  # fmt: skip

@@ -60,27 +60,35 @@ def details(spark: SparkSession) -> dict[int, Row]:
     return {r.visit_detail_id: r for r in found}
 
 
+@pytest.mark.omop_rule(2)
 def test_rule_2_each_encounter_is_kept_with_its_visit_and_parent(details: dict[int, Row]) -> None:
+    """CDM v5.4 VISIT_DETAIL: every encounter that was rolled up stays as a detail."""
     assert [(k, r.visit_occurrence_id, r.visit_detail_concept_id, r.parent_visit_detail_id) for k, r in sorted(details.items())] == [
         (101, 10, 262, 102), (102, 10, 262, None), (103, 11, 9201, None), (104, 12, 9202, None),
     ]  # fmt: skip
 
 
+@pytest.mark.omop_rule(1, 5)
 def test_rule_1_an_unknown_provider_or_care_site_never_loses_or_doubles_a_row(
     details: dict[int, Row],
 ) -> None:
+    """CDM v5.4 VISIT_DETAIL: provider_id and care_site_id are optional."""
     assert [(k, r.provider_id, r.care_site_id) for k, r in sorted(details.items())] == [
         (101, None, None), (102, 7, 70), (103, None, None), (104, None, None),
     ]  # fmt: skip
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_type_is_the_encounters_and_32220_when_still_open(details: dict[int, Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE.visit_end_date: type 32220 marks a visit still open."""
     assert [details[k].visit_detail_type_concept_id for k in (101, 102, 103)] == [32817, 32855, 32220]
 
 
+@pytest.mark.omop_rule(5)
 def test_rule_5_origin_and_destination_are_null_without_a_value_and_0_when_unmapped(
     details: dict[int, Row],
 ) -> None:
+    """CDM v5.4 VISIT_DETAIL.admitted_from_concept_id: no value is NULL, an unmapped one is 0 (THEMIS)."""
     found = {k: (r.admitted_from_concept_id, r.discharged_to_concept_id) for k, r in details.items()}
     assert found == {101: (None, None), 102: (9203, 8863), 103: (None, 0), 104: (0, None)}
     assert details[104].admitted_from_source_value == "from the moon"

@@ -53,7 +53,9 @@ def visits(spark: SparkSession) -> dict[int, Row]:
     return {r.visit_occurrence_id: r for r in found}
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_one_row_per_visit_with_its_span_and_concept(visits: dict[int, Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE: dates and datetimes of the whole visit."""
     r = visits[10]
     assert (r.person_id, r.visit_concept_id, str(r.visit_start_date), str(r.visit_end_date)) == (
         1,
@@ -79,7 +81,9 @@ def test_discharge_comes_from_the_last_inpatient_detail(visits: dict[int, Row]) 
     assert (visits[10].discharged_to_concept_id, visits[10].discharged_to_source_value) == (0, "01")
 
 
+@pytest.mark.omop_rule(1)
 def test_rule_1_a_visit_still_open_at_the_extract_has_type_32220(visits: dict[int, Row]) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE.visit_end_date: type 32220 marks a visit still open."""
     assert {k: r.visit_type_concept_id for k, r in visits.items()} == {10: 32817, 11: 32220, 12: 32817}
 
 

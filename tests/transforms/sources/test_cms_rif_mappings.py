@@ -60,7 +60,9 @@ def stay(spark: SparkSession) -> DataFrame:
     return bronze(spark, SOURCE, {"inpatient.csv": table(*lines)}, extract=EXTRACT).cache()
 
 
+@pytest.mark.omop_rule(21, 14)
 def test_header_amounts_are_taken_once_from_the_smallest_live_line(stay: DataFrame) -> None:
+    """CMS RIF: every line repeats the header's amounts; CDM v5.4 COST counts each once."""
     out = mapped(SOURCE, "claim", stay)
     assert rows(
         out,
@@ -88,6 +90,48 @@ def test_the_total_line_is_left_out_and_a_deleted_line_is_retracted(stay: DataFr
     ]
 
 
+@pytest.mark.omop_rule(21)
+def test_rule_21_the_type_says_which_kind_of_claim_and_whether_header_or_line(spark: SparkSession) -> None:
+    """CDM v5.4 type concepts: inpatient 32855 and 32854, outpatient 32861 and 32860, facility 32846 and 32845 (home
+    health, hospice, nursing), professional 32873 and 32872 (carrier, equipment), pharmacy 32869."""
+    wanted = {
+        "inpatient": (32855, 32854), "outpatient": (32861, 32860), "snf": (32846, 32845), "hha": (32846, 32845),
+        "hospice": (32846, 32845), "carrier": (32873, 32872), "dme": (32873, 32872),
+    }  # fmt: skip
+    line = {
+        "HCPCS_CD": "99221",
+        "LINE_NUM": 1,
+        "LINE_1ST_EXPNS_DT": "19-Jul-2020",
+        "REV_CNTR_DT": "19-Jul-2020",
+    }
+    files = {f"{kind}.csv": table(inpatient(1, CLM_ID=f"-{kind}", **line)) for kind in wanted}
+    given = bronze(spark, SOURCE, files, extract=EXTRACT)
+    of_claims = rows(mapped(SOURCE, "claim", given), "_at.kind", "type_concept_id")
+    of_headers = rows(mapped(SOURCE, "claim_code", given).select("_at.kind", "type_concept_id").distinct())
+    of_lines = rows(
+        mapped(SOURCE, "line_code", given)
+        .where("fact = 'procedure'")
+        .select("_at.kind", "type_concept_id")
+        .distinct()
+    )
+    headers = sorted((kind, header) for kind, (header, _) in wanted.items())
+    assert of_claims == headers
+    assert of_headers == headers
+    assert of_lines == sorted((kind, line) for kind, (_, line) in wanted.items())
+    drug = {
+        "DML_IND": "INSERT",
+        "BENE_ID": "-1",
+        "PDE_ID": "-7",
+        "SRVC_DT": "01-Mar-2015",
+        "PROD_SRVC_ID": "00093505698",
+    }
+    pharmacy = bronze(spark, SOURCE, {"pde.csv": table(drug)}, extract=EXTRACT)
+    names = [m.name for m in SOURCE.mappings if m.kinds == ("pde",)]
+    assert {r[0] for name in names for r in rows(mapped(SOURCE, name, pharmacy), "type_concept_id")} == {
+        32869
+    }
+
+
 def test_a_stay_through_the_emergency_room_is_one_inpatient_encounter(stay: DataFrame) -> None:
     out = mapped(SOURCE, "encounter", stay)
     assert rows(
@@ -95,7 +139,9 @@ def test_a_stay_through_the_emergency_room_is_one_inpatient_encounter(stay: Data
     ) == [("inpatient", "emergency", True, "2020-07-19T00:00:00", "2020-07-22T00:00:00", "01")]
 
 
+@pytest.mark.omop_rule(21, 12)
 def test_a_code_counts_once_per_claim_with_its_strongest_role(stay: DataFrame) -> None:
+    """CMS RIF: every line repeats the claim's diagnoses; CDM v5.4 CONDITION_OCCURRENCE has one each."""
     out = mapped(SOURCE, "claim_code", stay)
     picked = out.selectExpr(
         "fact", "codings[0].code", "codings[0].system", "role", "domain_hint", "cast(start_datetime AS date)"
@@ -135,10 +181,12 @@ def test_days_and_amounts_that_are_none_are_named(spark: SparkSession) -> None:
         inpatient(1, CLM_ID="-2", CLM_THRU_DT="01-Jul-2020"),
         inpatient(1, CLM_ID="-3", CLM_PMT_AMT="n/a"),
         inpatient(1, CLM_ID="-4", CLM_FROM_DT="20200719"),
+        inpatient(1, CLM_ID="-5", CLM_THRU_DT="22-Jul-2120"),
     ]
     out = mapped(SOURCE, "claim_line", bronze(spark, SOURCE, {"inpatient.csv": table(*lines)}))
     assert rows(out.selectExpr("source_claim_id", "array_join(_problems, ' ')")) == [
         ("-1", "R_DATE:CLM_FROM_DT"), ("-2", "R_TEMPORAL:through_before_from"), ("-3", "R_TYPE:CLM_PMT_AMT"), ("-4", ""),
+        ("-5", "R_TEMPORAL:future"),
     ]  # fmt: skip
 
 

@@ -7,6 +7,8 @@ import json
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from carelake.core.table import Field, Table
 from carelake.sources import fhir_shapes
 from carelake.sources.fhir import SOURCE
@@ -136,7 +138,9 @@ def test_every_form_of_reference_becomes_one_string(spark: SparkSession) -> None
     assert [r[1] for r in found] == [expected for _, expected in cases]
 
 
+@pytest.mark.omop_rule(1)
 def test_the_visit_class_is_read_from_type_and_class(spark: SparkSession) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE.visit_concept_id: class and type together; Synthea calls nursing homes IMP."""
     cases = [
         ("IMP", "32485007", "inpatient"), ("IMP", "449411000124106", "skilled_nursing"), ("HH", "305336008", "hospice"),
         ("HH", "439708006", "home"), ("AMB", "702927004", "urgent_care"), ("AMB", "448337001", "telehealth"),
@@ -188,7 +192,9 @@ def test_an_encounter_in_full(spark: SparkSession) -> None:
     assert f["_excluded"] == "not_done"
 
 
+@pytest.mark.omop_rule(12)
 def test_a_condition_is_dated_by_onset_then_recording_and_a_rule_out_is_none(spark: SparkSession) -> None:
+    """CDM v5.4 CONDITION_OCCURRENCE: what is ruled out, refuted or entered in error is no condition."""
     base = {"resourceType": "Condition", "subject": P1, "encounter": E1, "code": concept("44054006")}
 
     def verified(code: str) -> dict[str, Any]:
@@ -260,7 +266,9 @@ def test_each_type_of_value_finds_its_column(spark: SparkSession) -> None:
     assert [r["domain_hint"] for r in (found[0], found[3])] == ["Measurement", "Observation"]
 
 
+@pytest.mark.omop_rule(11)
 def test_a_panel_gives_its_components_and_its_own_value_when_it_has_one(spark: SparkSession) -> None:
+    """CDM v5.4 MEASUREMENT: a blood pressure is two rows, and any component likewise."""
     parts = [
         {"code": concept(c, LOINC), "valueQuantity": {"value": v}}
         for c, v in (("8480-6", 120), ("8462-4", 80))
@@ -280,7 +288,10 @@ def test_a_panel_gives_its_components_and_its_own_value_when_it_has_one(spark: S
     assert found[0]["domain_hint"] == "Measurement"
 
 
+@pytest.mark.omop_rule(11)
 def test_a_reference_range_counts_in_the_unit_of_the_value(spark: SparkSession) -> None:
+    """CDM v5.4 MEASUREMENT.range_low: in the unit of the value, else NULL."""
+
     def ranged(code: str) -> dict[str, Any]:
         limits = {"low": {"value": 3.5, "code": code}, "high": {"value": 5.1, "code": code}}
         treated = {"low": {"value": 1}, "type": concept("treatment", "t")}
@@ -468,3 +479,84 @@ def test_facilities_and_providers_carry_every_name_that_references_use(spark: Sp
         "organization": {"reference": "Organization/o1"}, "code": [concept("208D00000X", "n")]})  # fmt: skip
     assert (r["source_provider_id"], r["npi"], r["aliases"]) == (f"{npi}|99", "99", ["r1"])
     assert (r["source_facility_id"], r["specialty"][0]["code"]) == ("o1", "208D00000X")
+
+
+def test_a_care_plan_is_an_episode_for_what_it_addresses(spark: SparkSession) -> None:
+    us_core = "http://hl7.org/fhir/us/core/CodeSystem/careplan-category"
+    plan = {
+        "resourceType": "CarePlan", "status": "active", "intent": "order", "subject": P1, "encounter": E1,
+        "category": [concept("assess-plan", us_core), concept("443402002", text="lifestyle education")],
+        "period": {"start": "2024-01-05T10:00:00Z", "end": "2024-03-01"}, "author": {"reference": "Practitioner/d"},
+        "addresses": [{"reference": "Condition/c1"}, {"reference": "urn:uuid:c2"}, {"reference": "#inside"}],
+    }  # fmt: skip
+    titled = {k: v for k, v in plan.items() if k not in ("category", "addresses", "period")} | {
+        "title": "a plan", "created": "2024-01-05", "category": [concept("assess-plan", us_core)],
+    }  # fmt: skip
+    a, b, c, d, e = rows(
+        spark, "care_plan", plan, titled, plan | {"status": "draft"}, plan | {"intent": "proposal"},
+        plan | {"status": "entered-in-error"},
+    )  # fmt: skip
+    assert (a["domain_hint"], a["fact"], [x["code"] for x in a["codings"]]) == (
+        "Episode", "care_plan", ["443402002"],
+    )  # fmt: skip
+    assert (a["reason_ids"], a["source_provider_id"], a["source_encounter_id"]) == (["c1", "c2"], "d", "e1")
+    assert (a["start_datetime"].isoformat(), a["end_datetime"].isoformat()) == (
+        "2024-01-05T10:00:00", "2024-03-01T00:00:00",
+    )  # fmt: skip
+    assert (b["code_text"], b["reason_ids"], b["has_time"], b["_reasons"]) == ("a plan", None, False, [])
+    assert [r["_excluded"] for r in (a, b, c, d, e)] == [None, None, "not_an_order", "not_an_order", None]
+    assert e["_reasons"] == ["R_RETRACTED:entered_in_error"]
+
+
+def test_reasons_and_members_are_kept_as_the_sender_names_them(spark: SparkSession) -> None:
+    procedure = {"resourceType": "Procedure", "status": "completed", "subject": P1, "code": concept("80146002"),
+                 "performedDateTime": "2024-01-05", "reasonReference": [{"reference": "Condition/c1"}],
+                 "reasonCode": [concept("74400008")]}  # fmt: skip
+    report = {"resourceType": "DiagnosticReport", "status": "final", "subject": P1, "code": concept("57698-3", LOINC),
+              "effectiveDateTime": "2024-01-05", "result": [{"reference": "Observation/o1"}, {"reference": "Observation/o2"}]}  # fmt: skip
+    panel = {"resourceType": "Observation", "status": "final", "subject": P1, "code": concept("85353-1", LOINC),
+             "effectiveDateTime": "2024-01-05", "hasMember": [{"reference": "Observation/o3"}]}  # fmt: skip
+    parted = panel | {"component": [{"code": concept("8480-6", LOINC), "valueQuantity": {"value": 120}}]}
+    (p,) = rows(spark, "procedure", procedure)
+    assert (p["reason_ids"], [c["code"] for c in p["reasons"]], p["member_ids"]) == (
+        ["c1"],
+        ["74400008"],
+        None,
+    )
+    (r,) = rows(spark, "report", report)
+    assert (r["member_ids"], r["reason_ids"]) == (["o1", "o2"], None)
+    whole, component = rows(spark, "observation", panel, parted)
+    assert (whole["member_ids"], component["member_ids"]) == (["o3"], None)
+
+
+def test_what_refers_to_itself_and_what_is_a_century_ahead_says_so(spark: SparkSession) -> None:
+    def linked(*others: str) -> dict[str, Any]:
+        return {
+            "resourceType": "Patient",
+            "link": [{"other": {"reference": o}, "type": "seealso"} for o in others],
+        }
+
+    a, b, c = rows(
+        spark, "patient", linked("Patient/r2"), linked("Patient/r1", "Patient/r2"), linked("RelatedPerson/r3")
+    )
+    assert [r["_reasons"] for r in (a, b, c)] == [[], ["R_REF:itself"], []]
+    visit = {"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, "subject": P1,
+             "period": {"start": "2024-01-05T10:00:00Z", "end": "2024-01-05T11:00:00Z"}}  # fmt: skip
+    d, e = rows(
+        spark,
+        "encounter",
+        visit | {"partOf": {"reference": "Encounter/r2"}},
+        visit | {"partOf": {"reference": "Encounter/r2"}},
+    )
+    assert (d["_reasons"], e["_reasons"]) == ([], ["R_REF:itself"])
+
+    def onset(day: str, **sender: Any) -> list[str]:
+        said = {"resourceType": "Condition", "subject": P1, "code": concept("44054006"), "onsetDateTime": day}
+        (row,) = rows(spark, "condition", said, **sender)
+        reasons: list[str] = row["_reasons"]
+        return reasons
+
+    assert onset("2025-09-01", extract=date(2024, 9, 1)) == []
+    assert onset("2025-09-02", extract=date(2024, 9, 1)) == ["R_TEMPORAL:future"]
+    assert onset("2049-12-31") == []
+    assert onset("2119-01-05") == ["R_TEMPORAL:future"]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+
+import pytest
+from pyspark.sql import functions as F
 
 from carelake.sources.synthea_csv import SOURCE
 from tests.helpers.bronze import bronze, mapped
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import Row, SparkSession
 
 
@@ -60,7 +67,9 @@ def test_a_version_without_passport_column_and_an_impossible_birth_date(spark: S
     assert problems(row) == ["R_DATE:birthdate"]
 
 
+@pytest.mark.omop_rule(1)
 def test_each_of_the_ten_classes_is_a_visit(spark: SparkSession) -> None:
+    """CDM v5.4 VISIT_OCCURRENCE: all ten classes of Synthea (OHDSI's ETL-Synthea loses those that it does not know)."""
     expected = {
         "wellness": "outpatient", "ambulatory": "outpatient", "outpatient": "outpatient", "urgentcare": "urgent_care",
         "emergency": "emergency", "inpatient": "inpatient", "snf": "skilled_nursing", "hospice": "hospice", "home": "home",
@@ -193,3 +202,124 @@ def test_organisations_and_providers(spark: SparkSession) -> None:
         "o",
         [(None, "GENERAL PRACTICE")],
     )
+
+
+def test_a_care_plan_is_an_episode_for_a_coded_reason(spark: SparkSession) -> None:
+    text = (
+        "Id,START,STOP,PATIENT,ENCOUNTER,CODE,DESCRIPTION,REASONCODE,REASONDESCRIPTION\n"
+        "c1,2011-05-23,,p1,e1,443402002,Lifestyle education,59621000,Essential hypertension\n"
+        "c2,2017-06-04,2017-06-23,p1,e2,53950000,Respiratory therapy,,\n"
+    )
+    active, done = rows(spark, "careplans", careplans=text)
+    assert (active["domain_hint"], active["fact"], active["clinical_status"]) == (
+        "Episode",
+        "care_plan",
+        "active",
+    )
+    assert codes(active, "reasons") == [("http://snomed.info/sct", "59621000")]
+    assert (done["reasons"], done["end_datetime"], done["clinical_status"]) == (
+        [],
+        datetime(2017, 6, 23),
+        "completed",
+    )
+
+
+def test_drugs_and_procedures_keep_the_reason(spark: SparkSession) -> None:
+    drugs = "START,STOP,PATIENT,ENCOUNTER,CODE,DESCRIPTION,REASONCODE\n2014-06-09T12:06:29Z,,p1,e1,310798,HCTZ,59621000\n"
+    assert codes(one(spark, "medications", medications=drugs), "reasons") == [
+        ("http://snomed.info/sct", "59621000")
+    ]
+    done = "START,PATIENT,ENCOUNTER,CODE,DESCRIPTION\n2014-06-09T12:06:29Z,p1,e1,171207006,Depression screening\n"
+    assert one(spark, "procedures", procedures=done)["reasons"] == []
+
+
+CLAIMS = (
+    "Id,PATIENTID,PROVIDERID,PRIMARYPATIENTINSURANCEID,SECONDARYPATIENTINSURANCEID,APPOINTMENTID,SERVICEDATE,"
+    "LASTBILLEDDATE1,LASTBILLEDDATE2,HEALTHCARECLAIMTYPEID1\n"
+    "c1,p1,d1,i1,i2,e1,1974-11-22T05:06:29Z,1974-11-24T01:56:34Z,1974-11-25T00:00:00Z,2\n"
+    "c2,p1,d1,i1,,e2,2014-06-23T12:00:00Z,2014-06-23T12:15:00Z,,1\n"
+    "c3,p1,d1,,,e2,2015-06-23T12:00:00Z,,,1\n"
+    "c4,p1,d1,i1,,e1,2016-06-23T12:00:00Z,,,2\n"
+)
+TRANSACTIONS = (
+    "ID,CLAIMID,CHARGEID,PATIENTID,TYPE,AMOUNT,FROMDATE,TODATE,PROCEDURECODE,UNITS,NOTES,TRANSFERTYPE,PAYMENTS,PROVIDERID\n"
+    # in another order than they happened: CHARGEID tells it, as a number
+    "t8,c1,18,p1,PAYMENT,,1974-11-22T05:06:29Z,1974-11-24T01:56:34Z,185347001,1,,,86.82,d1\n"
+    "t1,c1,9,p1,CHARGE,87.71,1974-11-22T05:06:29Z,1974-11-24T01:56:34Z,185347001,1,Encounter for problem,1,0.00,d1\n"
+    "t2,c1,12,p1,PAYMENT,,1974-11-22T05:06:29Z,1974-11-24T01:56:34Z,185347001,1,,,0.71,d1\n"
+    "t3,c1,13,p1,TRANSFEROUT,,1974-11-22T05:06:29Z,1974-11-24T01:56:34Z,185347001,1,,,0.00,d1\n"
+    "t4,c1,14,p1,TRANSFERIN,87.00,1974-11-22T05:06:29Z,1974-11-24T01:56:34Z,185347001,1,,2,0.00,d1\n"
+    "t5,c1,15,p1,PAYMENT,,1974-11-22T05:06:29Z,1974-11-24T01:56:34Z,185347001,1,,,0.18,d1\n"
+    "t6,c1,16,p1,TRANSFERIN,86.82,1974-11-22T05:06:29Z,1974-11-24T01:56:34Z,185347001,1,,p,0.00,d1\n"
+    "t9,c2,19,p1,CHARGE,10.00,2014-06-23T12:00:00Z,2014-06-23T12:15:00Z,314076,1,lisinopril,p,0.00,d1\n"
+    "t10,c2,20,p1,PAYMENT,,2014-06-23T12:00:00Z,2014-06-23T12:15:00Z,314076,1,,,9.00,d1\n"
+    "t11,c4,21,p1,CHARGE,1.00,2016-06-23T12:00:00Z,2016-06-23T12:15:00Z,314076,1,,1,0.00,d1\n"
+    "t12,c4,22,p1,PAYMENT,,2016-06-23T12:00:00Z,2016-06-23T12:15:00Z,314076,1,,,2.00,d1\n"
+)
+AROUND = {
+    "payers": "Id,NAME\ni1,Aetna\ni2,Blue Cross\n",
+    "encounters": "Id,START,PATIENT,ENCOUNTERCLASS\ne1,1974-11-22T05:06:29Z,p1,inpatient\ne2,2014-06-23T12:00:00Z,p1,wellness\n",
+}
+
+
+@pytest.mark.omop_rule(14, 21)
+def test_rule_14_each_payer_that_answers_a_claim_is_a_row_and_nothing_is_told_twice(
+    spark: SparkSession,
+) -> None:
+    """CDM v5.4 COST: one row per payer response; charge once, the patient's part once, both as the transactions say."""
+    found = rows(spark, "claims", claims=CLAIMS, claims_transactions=TRANSACTIONS, **AROUND)
+    said = {
+        r["source_claim_id"]: tuple(
+            None if r[c] is None else float(r[c]) for c in ("charge", "paid_by_payer", "paid_by_patient")
+        )
+        for r in found
+        if r["_excluded"] is None
+    }
+    assert said == {
+        "c1": (87.71, 0.71, None),
+        "c1|2": (None, 0.18, 86.82),
+        "c2": (10.0, 0.0, 9.0),  # a dollar is still owed
+        "c4": (1.0, 2.0, 0.0),
+    }
+    by_id = {r["source_claim_id"]: r for r in found}
+    assert [(by_id[k]["payer"], by_id[k]["claim_type"], by_id[k]["type_concept_id"]) for k in ("c1", "c1|2", "c2")] == [
+        ("Aetna", "inpatient", 32855), ("Blue Cross", "inpatient", 32855), ("Aetna", "professional", 32873),
+    ]  # fmt: skip
+    assert (by_id["c1"]["start_date"], by_id["c1"]["end_date"], by_id["c1|2"]["paid_date"]) == (
+        date(1974, 11, 22),
+        date(1974, 11, 24),
+        date(1974, 11, 25),
+    )
+    assert by_id["c3"]["_excluded"] == "no_transactions"
+    assert problems(by_id["c4"]) == ["R_BALANCE:paid_more_than_charged"]
+
+
+def test_lines_are_what_was_charged(spark: SparkSession) -> None:
+    lines = {r["line_no"]: r for r in rows(spark, "claim_lines", claims_transactions=TRANSACTIONS)}
+    assert sorted(n for n, r in lines.items() if r["_excluded"] is None) == [9, 19, 21]
+    assert lines[12]["_excluded"] == "summed_into_claim"
+    assert (lines[9]["source_claim_id"], float(lines[9]["charge"]), codes(lines[9])) == (
+        "c1",
+        87.71,
+        [(None, "185347001")],
+    )
+
+
+def test_money_of_the_population_ties_out_to_the_cent(spark: SparkSession, data: Path) -> None:
+    """Sums of the raw file, made with Python's csv module alone: charged 2,920,986.40, of which the first payers paid
+    1,793,654.37, the second 154,002.68 and the patients 973,329.35."""
+    folder = data / "synthea_ma20" / "csv"
+    files = {
+        f"{kind}.csv": gzip.decompress((folder / f"{kind}.csv.gz").read_bytes())
+        for kind in ("claims", "claims_transactions", "payers", "encounters")
+    }
+    out = mapped(SOURCE, "claims", bronze(spark, SOURCE, files))
+    sums = out.groupBy("_part").agg(
+        *[F.sum(c).alias(c) for c in ("charge", "paid_by_payer", "paid_by_patient")], F.count("*").alias("n"),
+        F.count_if(F.size(F.array_compact("_problems")) > 0).alias("bad"),
+    )  # fmt: skip
+    found = {r["_part"]: tuple(str(v) for v in r[1:]) for r in sums.collect()}
+    assert found[0][:2] == ("2920986.40", "1793654.37")
+    assert found[1][:2] == ("None", "154002.68")
+    assert sum(Decimal(f[2]) for f in found.values()) == Decimal("973329.35")
+    assert (found[0][3], found[0][4], found[1][4]) == ("2544", "0", "0")

@@ -116,11 +116,15 @@ def test_a_source_code_keeps_all_its_targets_in_order(targets: Targets) -> None:
     ]
 
 
+@pytest.mark.omop_rule(6)
 def test_only_valid_relationships_to_valid_standard_concepts_count(targets: Targets) -> None:
+    """OHDSI vocabularies: only a valid Maps to a valid standard concept counts."""
     assert targets["dead ends"] == [_plain(11, 0, "Condition", None)]
 
 
+@pytest.mark.omop_rule(5)
 def test_a_known_code_that_maps_to_nothing_is_one_row_with_concept_0(targets: Targets) -> None:
+    """CDM v5.4: a code that maps to nothing is concept 0."""
     assert targets["not standard"] == [_plain(3, 0, "Condition", None)]
     assert targets["deleted"] == [_plain(4, 0, "Condition", None)]
 
@@ -136,7 +140,9 @@ def test_maps_to_wins_over_replacement_and_a_circle_of_replacements_ends(targets
     assert targets["circle"] == [_plain(16, 0, "Condition", None)]
 
 
+@pytest.mark.omop_rule(6)
 def test_maps_to_value_gives_the_value(targets: Targets) -> None:
+    """OHDSI vocabularies: Maps to value."""
     assert targets["Z86.79"] == [(20, 1, 2, 0, "vocabulary", "Condition", "Condition")]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from carelake.silver.vocabulary.codes import code_sql, vocabulary_sql
 from carelake.silver.vocabulary.units import ucum_sql
 
@@ -117,13 +119,17 @@ UNITS = [
 ]
 
 
+@pytest.mark.omop_rule(6)
 def test_a_code_system_is_known_in_every_spelling(spark: SparkSession) -> None:
+    """HL7 and OHDSI name one code system by URI, OID, name and abbreviation."""
     df = spark.createDataFrame([(s,) for s in SYSTEMS], "system string")
     got = {r[0]: r[1] for r in df.selectExpr("system", vocabulary_sql("system")).collect()}
     assert got == SYSTEMS
 
 
+@pytest.mark.omop_rule(6)
 def test_a_code_is_brought_into_look_up_form(spark: SparkSession) -> None:
+    """OHDSI vocabularies: ICD with a dot, NDC in 11 digits, CVX without leading zeros."""
     df = spark.createDataFrame([(v, c, n) for n, (v, c, _) in enumerate(CODES)], "v string, c string, n int")
     got = {r[0]: r[1] for r in df.selectExpr("n", code_sql("v", "c")).collect()}
     assert [(v, c, got[n]) for n, (v, c, _) in enumerate(CODES)] == CODES

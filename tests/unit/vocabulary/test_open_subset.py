@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from collections import Counter
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -25,9 +27,24 @@ def concepts() -> dict[int, dict[str, str]]:
     return {int(r["concept_id"]): r for r in _rows("CONCEPT")}
 
 
+@pytest.mark.omop_rule(23)
 def test_every_structural_constant_is_a_concept(concepts: dict[int, dict[str, str]]) -> None:
+    """CDM v5.4: a concept id is a row of CONCEPT."""
     assert len(CONSTANTS) > 100
     assert {name for name, n in CONSTANTS.items() if n not in concepts} == set()
+
+
+@pytest.mark.omop_rule(23)
+def test_rule_23_every_type_concept_that_code_writes_as_a_number_is_a_concept(
+    concepts: dict[int, dict[str, str]],
+) -> None:
+    """CDM v5.4: a type concept id is a row of CONCEPT in the domain Type Concept. Sources may not know the vocabulary and
+    write these ids as numbers (32500 to 32999) in code or SQL."""
+    package = Path(str(files("carelake")))
+    texts = [p.read_text(encoding="utf-8") for p in package.rglob("*.py")]
+    written = {int(n) for t in texts for n in re.findall(r"(?<![\d.-])32[5-9]\d\d(?![\d.-])", t)}
+    assert len(written) > 50
+    assert {n for n in written if n not in concepts} == set()
 
 
 def test_structural_constants_that_are_written_as_standard_are_standard(
@@ -94,9 +111,11 @@ def test_concepts_have_what_the_cdm_requires(concepts: dict[int, dict[str, str]]
     assert [n for n, r in concepts.items() if any(not r[c] for c in required)] == []
 
 
+@pytest.mark.omop_rule(6, 23)
 def test_local_concepts_are_above_two_billion_and_say_where_they_are_from(
     concepts: dict[int, dict[str, str]],
 ) -> None:
+    """CDM v5.4, CONCEPT: ids above 2,000,000,000 are for local concepts."""
     local = {n: r for n, r in concepts.items() if n > 2_000_000_000}
     by_code = {(r["vocabulary_id"], r["concept_code"]): r for r in local.values()}
     for code in (

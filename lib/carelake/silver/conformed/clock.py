@@ -56,6 +56,14 @@ def bad_date(field: str, text: str) -> str:
     return f"CASE WHEN {text} IS NOT NULL AND ({local(text)}) IS NULL THEN 'R_DATE:{field}' END"
 
 
+def future(date: str) -> str:
+    """STRING: `R_TEMPORAL:future` for a DATE (SQL) more than a year after the extract (`extract_date`): a century mistyped,
+    not a plan. Without an extract date 2050 is what nobody can have meant. NULL otherwise.
+    """
+    last = "coalesce(add_months(extract_date, 12), DATE'2050-01-01')"
+    return f"CASE WHEN {date} > {last} THEN 'R_TEMPORAL:future' END"
+
+
 def times(start: str, end: str = "cast(NULL AS string)") -> dict[str, str]:
     """SQL of the time columns of a contract by name, from texts."""
     return {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from carelake.core.table import Check, Field, Table
 from carelake.silver.conformed.lineage import CODING, LINEAGE
 
-DOMAINS = ("Condition", "Procedure", "Drug", "Measurement", "Observation", "Device")
+DOMAINS = ("Condition", "Procedure", "Drug", "Measurement", "Observation", "Device", "Specimen")
+EPISODE = "Episode"  # a hint that no vocabulary overrules: what is planned is not what was done
 
 EVENT = Table(
     name="silver/conformed/event",
-    doc="One row per fact: a diagnosis, procedure, order, administration, result or component of a result, device, allergy. "
+    doc="One row per fact: a diagnosis, procedure, order, administration, result or component of a result, device, allergy, plan of care. "
     "A record with components gives one row for each (`_part`). The domain is only a hint: vocabulary decides the table.",
     fields=(
         Field("source_person_id", "string", "The sender's id of the person", True, phi="MRN", reason="R_REF"),
@@ -19,13 +20,15 @@ EVENT = Table(
         Field(
             "domain_hint",
             "string",
-            "OMOP domain when the vocabulary knows none: " + ", ".join(DOMAINS),
+            "OMOP domain when the vocabulary knows none: "
+            + ", ".join(DOMAINS)
+            + f"; {EPISODE} for a plan of care, whatever its code",
             required=True,
         ),
         Field(
             "fact",
             "string",
-            "What the record is: diagnosis, procedure, order, administration, dispense, immunization, result, device, allergy, report, reason",
+            "What the record is: diagnosis, procedure, order, administration, dispense, immunization, result, device, allergy, report, care_plan",
             required=True,
         ),
         Field("codings", CODING, "What happened, as coded by the sender, in the sender's order"),
@@ -66,13 +69,24 @@ EVENT = Table(
         Field("production_id", "string", "Serial or production identifier", phi="DEVICE"),
         Field("modifiers", CODING, "Modifiers of a procedure code"),
         Field("based_on", "string", "The sender's id of the record that this one fulfils"),
+        Field(
+            "reason_ids",
+            "array<string>",
+            "The sender's ids of the records that this one was done, ordered or planned for",
+        ),
+        Field("reasons", CODING, "What it was done, ordered or planned for, where the sender gives codes"),
+        Field(
+            "member_ids",
+            "array<string>",
+            "The sender's ids of the records that this one consists of: results of a report, members of a panel",
+        ),
         Field("source_claim_id", "string", "The sender's id of the claim that says so"),
         Field("type_concept_id", "int", "Kind of data (OMOP type concept)", required=True),
         *LINEAGE,
     ),
     key=("_source", "_record", "_part"),
     checks=(
-        Check("domain_known", f"domain_hint IN {DOMAINS!r}", reason="R_CODE"),
+        Check("domain_known", f"domain_hint IN {(*DOMAINS, EPISODE)!r}", reason="R_CODE"),
         Check(
             "end_not_before_start",
             "end_datetime >= start_datetime OR to_date(end_datetime) >= to_date(start_datetime)",

@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 
 from carelake.core.ids import id_sql
 from carelake.core.step import step
-from carelake.silver.conformed.event import EVENT
+from carelake.silver.conformed.event import EPISODE, EVENT
+from carelake.silver.conformed.patient import PATIENT
 from carelake.silver.link.meaning import meanings, same_codings, unit_meanings, unit_sql
 from carelake.silver.link.tables import EVENT_LINK, PERSON_LINK, PROVIDER_LINK, VISIT_LINK
 from carelake.silver.vocabulary.tables import CODE_MAP
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 FULFILLED = "fulfilled_by_administration"
+BEFORE_BIRTH = "before_birth"  # by more than a year: a century mistyped, not care before birth
 
 _CARRIED = [f"e.{c}" for c in EVENT_LINK.columns if c in EVENT.columns]
 _NUMBER = (
@@ -26,10 +28,16 @@ _NUMBER = (
 
 
 @step(
-    writes=EVENT_LINK, events=EVENT, persons=PERSON_LINK, visits=VISIT_LINK, providers=PROVIDER_LINK, codes=CODE_MAP
+    writes=EVENT_LINK, events=EVENT, persons=PERSON_LINK, patients=PATIENT, visits=VISIT_LINK, providers=PROVIDER_LINK,
+    codes=CODE_MAP,
 )  # fmt: skip
 def event(
-    events: DataFrame, persons: DataFrame, visits: DataFrame, providers: DataFrame, codes: DataFrame
+    events: DataFrame,
+    persons: DataFrame,
+    patients: DataFrame,
+    visits: DataFrame,
+    providers: DataFrame,
+    codes: DataFrame,
 ) -> DataFrame:
     """One row per event of a known person and standard concept that it maps to.
 
@@ -37,7 +45,7 @@ def event(
     visits, providers and fulfilled orders are broadcast when Spark finds them small.
     """
     meaning = F.broadcast(meanings(events, codes))
-    person = persons.selectExpr("source AS _source", "source_person_id", "person_id")
+    person = people(persons, patients)
     visit = visits.selectExpr(
         "source AS _source", "source_encounter_id", "person_id", "visit_occurrence_id", "visit_detail_id"
     )
@@ -57,7 +65,8 @@ def event(
         .join(meaning.alias("r"), F.expr(same_codings("e.route", "r")), how="left")
     )
     meant = linked.selectExpr(
-        *_CARRIED, "e._kind", "e.person_id", "e.visit_occurrence_id", "e.visit_detail_id", "e.provider_id", "e.excluded",
+        *_CARRIED, "e._kind", "e.person_id", "e.visit_occurrence_id", "e.visit_detail_id", "e.provider_id",
+        f"coalesce(e.excluded, CASE WHEN e.start_datetime < e.earliest THEN '{BEFORE_BIRTH}' END) AS excluded",
         "w.m AS w",
         "coalesce(w.m.source_value, e.code_text, try_element_at(e.codings, 1).display) AS source_value",
         "try_element_at(e.codings, w.m.pos + 1).display AS display",
@@ -72,6 +81,26 @@ def event(
         "nullif(array_join(e.modifiers.code, ','), '') AS modifier_source_value",
     )  # fmt: skip
     return _routed(meant.selectExpr("*", "inline_outer(w.targets)"))
+
+
+def people(persons: DataFrame, patients: DataFrame) -> DataFrame:
+    """`_source`, source_person_id, person_id, earliest: the year before the year of birth that the sender's latest record tells.
+
+    A union and no join, whose size Spark would estimate as the product of both.
+    """
+    born = "make_date(year_of_birth - 1, 1, 1)"
+    linked = persons.selectExpr(
+        "source AS _source", "source_person_id", "person_id", "cast(NULL AS date) AS earliest"
+    )
+    told = patients.where("is_latest").selectExpr(
+        "_source", "source_person_id", "cast(NULL AS bigint) AS person_id", f"{born} AS earliest"
+    )
+    both = (
+        linked.unionByName(told)
+        .groupBy("_source", "source_person_id")
+        .agg(F.expr("max(person_id)").alias("person_id"), F.expr("min(earliest)").alias("earliest"))
+    )
+    return both.where("person_id IS NOT NULL")
 
 
 def fulfilled(events: DataFrame) -> DataFrame:
@@ -103,7 +132,8 @@ def fulfilled(events: DataFrame) -> DataFrame:
 
 
 def _routed(meant: DataFrame) -> DataFrame:
-    """Domain and concepts of each target. An allergy is never an exposure to what the person is allergic to."""
+    """Domain and concepts of each target. An allergy is never an exposure to what the person is allergic to, and a plan
+    of care is never what it plans."""
     allergic = meant.selectExpr(
         "*",
         "CASE WHEN domain IS NULL THEN domain_hint WHEN domain_hint = other_domain THEN other_domain ELSE domain END "
@@ -116,7 +146,7 @@ def _routed(meant: DataFrame) -> DataFrame:
         "excluded", "source_value", "value_source_value", "unit_source_value", "unit_concept_id",
         "unit_source_concept_id", "route_concept_id", "route_source_value", "modifier_source_value",
         f"{id_sql('silver/link/event', '_source', '_kind', 'source_event_id', '_part', 'coalesce(target_no, 0)')} AS event_id",
-        "CASE WHEN substance THEN 'Observation' ELSE place END AS domain_id",
+        f"CASE WHEN domain_hint = '{EPISODE}' THEN '{EPISODE}' WHEN substance THEN 'Observation' ELSE place END AS domain_id",
         f"CASE WHEN {replaced} THEN w.drug_allergy ELSE coalesce(concept_id, 0) END AS concept_id",
         "coalesce(w.source_concept_id, 0) AS source_concept_id",
         "w.source_vocabulary_id AS source_vocabulary_id",

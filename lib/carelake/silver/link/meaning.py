@@ -31,10 +31,10 @@ def same_codings(codings: str, meaning: str) -> str:
 
 
 def domain_sql(domain: str) -> str:
-    """SQL of the first of the six domains that have an event table; the domains without one go to Observation.
+    """SQL of the first of the domains that have an event table; the domains without one go to Observation.
 
     OHDSI puts what has no table of its own into observation (CDM v5.4, OBSERVATION): Meas Value, Spec Anatomic Site,
-    Visit, Provider, Race, Unit, Specimen, Type Concept and so on. Source concepts may have two domains at once
+    Visit, Provider, Race, Unit, Type Concept and so on. Source concepts may have two domains at once
     (`Condition/Meas`): the first is taken unless the event's hint is the second, see `other_domain_sql`.
     """
     return _full(f"split_part({domain}, '/', 1)")

@@ -107,7 +107,8 @@ EVENT_LINK = Table(
         Field(
             "domain_id",
             "string",
-            "Domain by the standard concept, else by the source concept, else the hint: Condition, Procedure, Drug, Measurement, Observation, Device",
+            "Domain by the standard concept, else by the source concept, else the hint: Condition, Procedure, Drug, Measurement, "
+            "Observation, Device, Specimen; Episode for plans of care",
             required=True,
         ),
         Field("concept_id", "int", "Standard concept, 0 when there is none", required=True),
@@ -138,7 +139,7 @@ EVENT_LINK = Table(
         Field(
             "excluded",
             "string",
-            "Rule under which this event is in no OMOP table (fulfilled_by_administration), else NULL",
+            "Rule under which this event is in no OMOP table (fulfilled_by_administration, before_birth), else NULL",
         ),
         *_CARRIED,
     ),
