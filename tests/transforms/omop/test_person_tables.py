@@ -53,11 +53,11 @@ def test_facts_come_from_the_latest_record_of_the_first_sender_and_gaps_are_fill
     table = PERSON.conform(person(patients, known, providers, facilities, SENDERS))
     assert rows(
         table, "person_id", "gender_concept_id", "gender_source_value", "year_of_birth", "month_of_birth", "day_of_birth",
-        "race_concept_id", "race_source_value", "ethnicity_concept_id", "provider_id", "care_site_id", "person_source_value",
+        "birth_datetime", "race_concept_id", "race_source_value", "ethnicity_concept_id", "provider_id", "care_site_id", "person_source_value",
         "_source", "_record",
     ) == [
-        (1, 8532, "2", 1951, 2, 3, 8516, "2", 38003564, 11, 21, "x", "claims+ehr", 1),
-        (2, 8507, "M", None, None, None, 0, "Other", 0, None, None, "y", "ehr", 5),
+        (1, 8532, "2", 1951, 2, 3, "1951-02-03T00:00:00", 8516, "2", 38003564, 11, 21, "x", "claims+ehr", 1),
+        (2, 8507, "M", None, None, None, None, 0, "Other", 0, None, None, "y", "ehr", 5),
     ]  # fmt: skip
     assert [
         r["reasons"]
@@ -78,12 +78,14 @@ def test_a_place_that_people_and_facilities_share_is_one_location(spark: SparkSe
         spark, FACILITY,
         {"source_facility_id": "f", "facility_kind": "location", "address_line": "1 Mill St", "city": "Lowell", "state": "MA",
          "zip": "018501234", "country": "US", "latitude": 42.5, "longitude": -71.25},
+        {"source_facility_id": "g", "facility_kind": "location", "city": "Toronto", "state": "Ontario"},
     )  # fmt: skip
     places = LOCATION.conform(
         location(patients, links(spark, ("ehr", "x", 1), ("ehr", "y", 2)), facilities, SENDERS)
     )
-    assert rows(places, "city", "zip", "county", "latitude", "longitude", "country_concept_id") == [
-        ("Lowell", "018501234", "Middlesex", 42.5, -71.25, 0)
+    assert rows(places, "city", "state", "zip", "county", "latitude", "longitude", "country_concept_id") == [
+        ("Lowell", "MA", "018501234", "Middlesex", 42.5, -71.25, 0),
+        ("Toronto", None, None, None, None, None, None),  # the CDM has room for two letters
     ]
 
 

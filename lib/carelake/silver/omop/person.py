@@ -51,6 +51,7 @@ def person(
 ) -> DataFrame:
     """Take each fact from the first record that has it; a person whose year of birth nobody knows is quarantined.
 
+    A birth without a time of day is at midnight (THEMIS 93), one without a day has no birth_datetime.
     Sex at birth is 8507, 8532 or 0; race 0 unless one of the CDC's five; ethnicity 0 unless said. The source value and
     its concept come from the same record. person_source_value is the id of the person's first record at its sender.
     """
@@ -75,7 +76,8 @@ def person(
         facts.join(who, on=["_provider_source", "source_provider_id"], how="left")
         .join(care, on=["_facility_source", "source_facility_id"], how="left")
         .selectExpr(
-            "person_id", f"{gender} AS gender_concept_id", "year_of_birth", "month_of_birth", "day_of_birth", "birth_datetime",
+            "person_id", f"{gender} AS gender_concept_id", "year_of_birth", "month_of_birth", "day_of_birth",
+            "coalesce(birth_datetime, cast(make_date(year_of_birth, month_of_birth, day_of_birth) AS timestamp_ntz)) AS birth_datetime",
             f"CASE race {races} ELSE 0 END AS race_concept_id", f"{ethnicity} AS ethnicity_concept_id",
             "location_id", "provider_id", "care_site_id", "person_source_value",
             *[
