@@ -46,6 +46,8 @@ COST_EVENTS: Mapping[str, str] = {
     "Visit": "visit_occurrence", "Drug": "drug_exposure", "Procedure": "procedure_occurrence", "Device": "device_exposure",
     "Condition": "condition_occurrence", "Measurement": "measurement", "Observation": "observation",
 }  # fmt: skip
+# References that OHDSI's field list forgets.
+UNDECLARED: Mapping[tuple[str, str], str] = {("cost", "payer_plan_period_id"): "payer_plan_period"}
 DANGLING = "points at no row"
 
 
@@ -72,7 +74,7 @@ def tables(folder: Path, only: Collection[str] | None = None) -> Tables:
         name = path.name.lower().split(".", 1)[0]
         rows = _rows(path) if columns(name) and (only is None or name in only) else None
         if rows is not None:
-            found[name] = [_typed(name, row) for row in rows]
+            found[name] = [typed(name, row) for row in rows]
     return found
 
 
@@ -116,7 +118,8 @@ _PARSE: Mapping[str, Callable[[Any], Any]] = {
 }
 
 
-def _typed(table: str, row: Mapping[str, Any]) -> Row:
+def typed(table: str, row: Mapping[str, Any]) -> Row:
+    """The CDM's columns of a row, of whatever case, each as its type; what is not there or blank is None."""
     given = {k.lower(): v for k, v in row.items()}
     return {
         name: None if given.get(name) in (None, "") else _PARSE[field.type](given[name])
@@ -138,7 +141,7 @@ def named(found: Tables) -> Tables:
     def renamed(table: str, row: Row) -> Row:
         new = {c: v for c, v in row.items() if c != keys[table]}
         for column, field in columns(table).items():
-            target = (field.references or "").split(".")[0]
+            target = (field.references or UNDECLARED.get((table, column), "")).split(".")[0]
             if column in new and target in NAMES:
                 new[column] = name_of(target, row[column])
         if table == "cost":
