@@ -98,6 +98,7 @@ VOCABULARY = Vocabulary(
 OURS: dict[str, list[dict[str, Any]]] = {
     "cdm_source": [{"source_release_date": d("2020-06-30")}],
     "concept_ancestor": [{"ancestor_concept_id": 60, "descendant_concept_id": 5}],
+    "concept": [{"concept_id": 7, "domain_id": "Unit"}, {"concept_id": 8, "domain_id": "Unit"}],
     "care_site": [{"care_site_source_value": "o1"}],
     "condition_occurrence": [
         {"person_id": "ann", "condition_concept_id": 1, "condition_start_date": d("2020-01-01"), "condition_end_date": None},

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("CARELAKE_DATA", ROOT.parent / "shared" / "data"))
 PAGE = ROOT / "docs" / "parity.md"
 # What rules look into besides the tables that are compared.
-_ASKED = frozenset(("cdm_source", "concept_ancestor"))
+_ASKED = frozenset(("cdm_source", "concept", "concept_ancestor"))
 
 
 def without_rules(table: str) -> Comparison:
@@ -63,26 +63,39 @@ def vocabulary(folder: Path) -> Vocabulary:
     return Vocabulary(*[csv_rows(find(n)) for n in ("concept", "concept_relationship", "concept_ancestor")])
 
 
-def with_rules(ours: Path, theirs: Path, synthea: Path, words: Vocabulary) -> tuple[list[Outcome], list[str]]:
-    """The tables of the reference by rule; the tables of ours that it has not."""
+def facts_of(ours: Path, theirs: Path, synthea: Path, words: Vocabulary) -> Facts:
+    """Both folders, as far as rules compare them or ask them, with the files that both were made of."""
     asked = {c.table for c in COMPARISONS} | _ASKED
-    mine, other = named(tables(ours, asked)), named(tables(theirs))
-    facts = Facts(mine, other, folder_of_csv(synthea), words)
-    known = [c for c in COMPARISONS if c.table in other or c.table in mine]
-    extra = [without_rules(t) for t in sorted(other.keys() - asked)]
-    outcomes = [compare(c, mine.get(c.table, []), other.get(c.table, []), facts) for c in (*known, *extra)]
-    return outcomes, [p.name for p in sorted(ours.iterdir()) if columns(p.name) and p.name not in other]
+    return Facts(named(tables(ours, asked)), named(tables(theirs)), folder_of_csv(synthea), words)
 
 
-def reference(omop: Path) -> tuple[list[Outcome], str]:
-    """Our OMOP of synthea_ma20 in the folder `omop` against the reference set: outcomes and page."""
-    theirs = DATA / "reference_dev" / "etl_synthea_on_ma20"
+def with_rules(facts: Facts) -> list[Outcome]:
+    """The tables that one side has, by rule."""
+    known = [c for c in COMPARISONS if c.table in facts.theirs or c.table in facts.ours]
+    declared = {c.table for c in COMPARISONS} | _ASKED
+    extra = [without_rules(t) for t in sorted(facts.theirs.keys() - declared)]
+    return [
+        compare(c, facts.ours.get(c.table, []), facts.theirs.get(c.table, []), facts)
+        for c in (*known, *extra)
+    ]
+
+
+def facts_of_the_reference(omop: Path) -> Facts:
+    """Our OMOP of synthea_ma20 in the folder `omop` and the reference set, with the vocabulary that ETL-Synthea had."""
     words = Vocabulary(
         csv_rows(DATA / "vocab" / "omop_shard" / "CONCEPT.csv.gz"),
         csv_rows(DATA / "vocab" / "omop_shard" / "CONCEPT_RELATIONSHIP.csv.gz"),
         csv_rows(DATA / "vocab" / "dbt_synthea" / "concept_ancestor_seed.csv.gz"),
     )
-    outcomes, without = with_rules(omop, theirs, DATA / "synthea_ma20" / "csv", words)
+    theirs = DATA / "reference_dev" / "etl_synthea_on_ma20"
+    return facts_of(omop, theirs, DATA / "synthea_ma20" / "csv", words)
+
+
+def reference(omop: Path) -> tuple[list[Outcome], str]:
+    """What came out, and the page that tells it."""
+    facts = facts_of_the_reference(omop)
+    outcomes = with_rules(facts)
+    without = [p.name for p in sorted(omop.iterdir()) if columns(p.name) and p.name not in facts.theirs]
     return outcomes, markdown(outcomes, COMPARISONS, without)
 
 
@@ -120,7 +133,7 @@ def main(argv: Sequence[str]) -> int:
             outcomes, page = reference(_made(Path(scratch)))
         PAGE.write_text(page, encoding="utf-8")
     elif given.synthea:
-        outcomes, _ = with_rules(*given.folders, given.synthea, vocabulary(given.vocabulary))
+        outcomes = with_rules(facts_of(*given.folders, given.synthea, vocabulary(given.vocabulary)))
     else:
         outcomes = any_two(*given.folders)
     print(terminal(outcomes))

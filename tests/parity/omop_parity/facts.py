@@ -43,8 +43,11 @@ _CODES = ("CODE", "PROCEDURE_CODE", "MODALITY_CODE")
 
 
 def day(text: str) -> date | None:
-    """The day of a date or time as Synthea writes it; None of nothing."""
-    return date.fromisoformat(text[:10]) if text else None
+    """The day of a date or time as Synthea writes it; None of anything else."""
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        return None
 
 
 def csv_rows(path: Path) -> list[Text]:
@@ -266,6 +269,11 @@ class Facts:
             (a["ancestor_concept_id"], a["descendant_concept_id"])
             for a in self.ours.get("concept_ancestor", ())
         }
+
+    @cached_property
+    def our_units(self) -> set[int]:
+        """Concepts of our vocabulary that are units, and 0."""
+        return {0} | {c["concept_id"] for c in self.ours.get("concept", ()) if c["domain_id"] == "Unit"}
 
     @cached_property
     def _constants(self) -> dict[tuple[str, str], set[object]]:

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 
 from .compare import RowRule
 from .facts import day
-from .rules import days_between, differs, hospital_stay, lost, next_day, visit_of
+from .rules import ER_TO_INPATIENT, days_between, differs, hospital_stay, lost, next_day, visit_of
 
 if TYPE_CHECKING:
     from .facts import Facts, Text
     from .read import Row
+
+
+def number(text: str | None) -> float | None:
+    """The number that a text is, None when it is none."""
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
+
 
 # --- people and places ------------------------------------------------------------------------------------------------------
 
@@ -51,6 +60,8 @@ def death_day(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
     certificate = _certificate(ours["person_id"], facts)
     died = day(facts.people.get(ours["person_id"], {}).get("DEATHDATE", ""))
     told = theirs[column].date() if isinstance(theirs[column], datetime) else theirs[column]
+    if column == "death_datetime" and ours[column] is not None:
+        return False
     return bool(certificate) and died == ours["death_date"] and told == day(certificate["START"])  # type: ignore[index]
 
 
@@ -71,7 +82,7 @@ def death_cause(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
 def _without_certificate(row: Row, facts: Facts) -> bool:
     certificate = _certificate(row["person_id"], facts)
     known = certificate and facts.vocabulary.standard("SNOMED", certificate["REASONCODE"])
-    return not known and bool(facts.people.get(row["person_id"], {}).get("DEATHDATE"))
+    return not known and day(facts.people.get(row["person_id"], {}).get("DEATHDATE", "")) == row["death_date"]
 
 
 no_certificate = RowRule(
@@ -228,10 +239,12 @@ def visit_site(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
     "The visit before ours is of a class that ETL-Synthea loses, part of a stay that it splits, or an encounter that it rolled up.",
 )  # fmt: skip
 def preceding_missing(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
-    start = str(ours[column]).split("|")[0]
+    before = str(ours[column])
+    start = day(before)
+    in_a_stay = {f"{start}|{concept}" for concept in (ER_TO_INPATIENT, 9201)}
     return any(
-        (lost(e) and visit_of(e) == ours[column]) or hospital_stay(e, facts)
-        for e in facts.encounters_on(ours["person_id"], day(start))
+        (lost(e) and visit_of(e) == before) or (hospital_stay(e, facts) != [] and before in in_a_stay)
+        for e in facts.encounters_on(ours["person_id"], start)
     )
 
 
@@ -241,8 +254,10 @@ def preceding_missing(column: str, ours: Row, theirs: Row, facts: Facts) -> bool
 )  # fmt: skip
 def preceding_order(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
     start = ours.get("visit_start_date") or ours.get("visit_detail_start_date")
-    days = {str(start), str(ours[column]).split("|")[0], str(theirs[column]).split("|")[0]}
-    return any(len(facts.encounters_on(ours["person_id"], day(d))) > 1 for d in days if d != "None")
+    names = {str(ours[column]), str(theirs[column])} - {"None"}
+    days = {day(str(start)), *(day(name) for name in names)}
+    real = {visit_of(e) for d in days for e in facts.encounters_on(ours["person_id"], d)}
+    return names <= real and any(len(facts.encounters_on(ours["person_id"], d)) > 1 for d in days)
 
 
 # --- events -----------------------------------------------------------------------------------------------------------------
@@ -300,7 +315,7 @@ def measurement_time(column: str, ours: Row, theirs: Row, _: Facts) -> bool:
 )  # fmt: skip
 def unit_source(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
     never = facts.always("measurement", column, None)
-    return never and ours["unit_source_value"] is not None and ours[column] is not None
+    return never and ours["unit_source_value"] is not None and ours[column] in facts.our_units
 
 
 @differs(
@@ -309,12 +324,8 @@ def unit_source(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
 )  # fmt: skip
 def unit_unmapped(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
     unit = ours["unit_source_value"]
-    return (
-        bool(unit)
-        and theirs[column] == 0
-        and bool(ours[column])
-        and not facts.vocabulary.standard("UCUM", unit)
-    )
+    mine = bool(ours[column]) and ours[column] in facts.our_units
+    return bool(unit) and mine and theirs[column] == 0 and not facts.vocabulary.standard("UCUM", unit)
 
 
 @differs(
@@ -334,10 +345,8 @@ def unit_of_words(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
     "anew because the contract keeps no text of them.",
 )  # fmt: skip
 def number_text(column: str, ours: Row, theirs: Row, _: Facts) -> bool:
-    try:
-        return float(ours[column]) == float(theirs[column])
-    except (TypeError, ValueError):
-        return False
+    said = number(ours[column])
+    return said is not None and said == number(theirs[column])
 
 
 @differs(
@@ -364,7 +373,13 @@ def observation_value(column: str, ours: Row, theirs: Row, facts: Facts) -> bool
         return False
     if column == "value_as_string":
         return str(ours[column])[:50] == said[:50]
-    return ours["value_as_number"] is not None and float(said) == ours["value_as_number"]
+    if column == "unit_concept_id" and ours[column] not in facts.our_units:
+        return False
+    if column == "unit_source_value":
+        found = facts.records(ours["person_id"], ours["observation_source_value"], ours["observation_date"])
+        if ours[column] not in {row.get("UNITS") for _, row in found}:
+            return False
+    return ours["value_as_number"] is not None and number(said) == ours["value_as_number"]
 
 
 # --- spans ------------------------------------------------------------------------------------------------------------------

@@ -193,7 +193,7 @@ def _ingredient_unknown(row: Row, facts: Facts) -> bool:
 ingredient_unknown = RowRule(
     "ingredient_that_their_ancestors_do_not_tell", _ingredient_unknown,
     "Their CONCEPT_ANCESTOR leads from none of the drugs that begin the era to the ingredient; the bundled vocabulary of ours also "
-    "knows ingredients by the names of drugs (DATA: 87 % of orders reach one).",
+    "knows ingredients by the names of drugs (so 87 % of orders reach one).",
 )  # fmt: skip
 
 
