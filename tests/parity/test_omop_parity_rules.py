@@ -77,9 +77,11 @@ SYNTHEA = {
         "ID,PATIENTID,DIAGNOSIS1,APPOINTMENTID,PROVIDERID,PRIMARYPATIENTINSURANCEID,SERVICEDATE",
         "c1,ann,known,walk-in,dr,pay1,2020-01-01T10:00:00Z", "c2,ann,known,walk-in,pharmacy,pay1,2020-01-01T10:00:00Z",
     ),
+    # c1: 90.00 to the first payer, who pays 60.00; the rest to the patient. c2: 7.00, 2.00 of it by the second payer.
     "claims_transactions": text(
-        "CLAIMID,TYPE,TRANSFERTYPE,AMOUNT",
-        "c1,CHARGE,1,90.00", "c1,TRANSFERIN,p,30.00", "c1,PAYMENT,,60.00", "c2,CHARGE,1,7.00",
+        "CLAIMID,CHARGEID,TYPE,TRANSFERTYPE,AMOUNT,PAYMENTS",
+        "c1,10,TRANSFERIN,p,30.00,", "c1,9,PAYMENT,,,60.00", "c1,1,CHARGE,1,90.00,0.00", "c1,11,PAYMENT,,,30.00",
+        "c2,1,CHARGE,1,7.00,0.00", "c2,2,PAYMENT,,,5.00", "c2,3,TRANSFERIN,2,2.00,", "c2,4,PAYMENT,,,2.00",
     ),
 }  # fmt: skip
 VOCABULARY = Vocabulary(
@@ -179,7 +181,8 @@ ROWS: list[tuple[str, str, str, dict[str, Any], dict[str, Any]]] = [
     ("drug_era", "ours", "ingredient_that_their_ancestors_do_not_tell", ERA, {"drug_concept_id": 6}),
     ("cost", "theirs", "encounter_cost_on_each_line", COST, {"total_charge": 105.00}),
     ("cost", "theirs", "claim_cost_on_the_condition", CLAIM, {"total_charge": 97.00}),
-    ("cost", "ours", "one_row_per_claim", COST | {"total_charge": 90.00}, {"total_charge": 97.00}),
+    ("cost", "ours", "one_row_per_claim", COST | {"total_charge": 90.00, "paid_by_payer": 60.00}, {"paid_by_payer": 90.00}),
+    ("cost", "ours", "one_row_per_claim", COST | {"total_charge": None, "paid_by_payer": 2.00}, {"paid_by_payer": 5.00}),
 ]  # fmt: skip
 
 MORNING = t("2020-01-01T10:00:00")

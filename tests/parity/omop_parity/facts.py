@@ -219,15 +219,23 @@ class Facts:
         return found
 
     @cached_property
-    def _charges(self) -> dict[str, float]:
-        found = defaultdict(float)
-        for t in self.source.get("claims_transactions", ()):
-            found[t["CLAIMID"]] += float(t["AMOUNT"] or 0) if t["TYPE"] == "CHARGE" else 0
-        return found
+    def paid(self) -> dict[str, dict[str, int]]:
+        """Cents by claim: charged, and paid by whom (1, 2: the payers, p: the patient) in the order of CHARGEID.
 
-    def charged(self, claim: str) -> int:
-        """Cents that a claim charged: its transactions of the type CHARGE."""
-        return round(100 * self._charges.get(claim, 0.0))
+        Whoever a CHARGE or TRANSFERIN names has the next PAYMENT; a payer that was asked and paid nothing has 0.
+        """
+        found: dict[str, dict[str, int]] = defaultdict(lambda: {"charged": 0})
+        who: dict[str, str] = {}
+        for t in sorted(self.source.get("claims_transactions", ()), key=lambda t: int(t["CHARGEID"])):
+            claim, kind = t["CLAIMID"], t["TYPE"]
+            if kind in ("CHARGE", "TRANSFERIN"):
+                who[claim] = t["TRANSFERTYPE"]
+                found[claim].setdefault(who[claim], 0)
+            if kind == "CHARGE":
+                found[claim]["charged"] += round(100 * float(t["AMOUNT"]))
+            elif kind == "PAYMENT":
+                found[claim][who.get(claim, "1")] += round(100 * float(t["PAYMENTS"]))
+        return found
 
     def transferred(self, claim: str, kind: str) -> int:
         """Cents of a claim's transactions whose TRANSFERTYPE is `kind` (1: the payer, p: the patient)."""

@@ -284,15 +284,16 @@ claim_cost_on_the_condition = RowRule(
 )  # fmt: skip
 
 
-def _claim_charge(row: Row, facts: Facts) -> bool:
-    charged = row["total_charge"]
-    return charged is not None and any(
-        facts.charged(c["ID"]) == _cents(str(charged)) for c in facts.claims_of.get(row["person"], ())
-    )
+def _claim(row: Row, facts: Facts) -> bool:
+    by_payer = _cents(str(row["paid_by_payer"]))
+    claims = [facts.paid[c["ID"]] for c in facts.claims_of.get(row["person"], ()) if c["ID"] in facts.paid]
+    if row["total_charge"] is None:
+        return any(c.get("2") == by_payer for c in claims)
+    return any((c["charged"], c.get("1")) == (_cents(str(row["total_charge"])), by_payer) for c in claims)
 
 
 one_row_per_claim = RowRule(
-    "one_row_per_claim",
-    _claim_charge,
-    "Ours is one row per claim with what the claim charged (OMOP_RULES 14); theirs has no row that says what a claim cost.",
-)
+    "one_row_per_claim", _claim,
+    "Ours is one row per claim and payer: what the claim charged, once, and what that payer paid (OMOP_RULES 14). Theirs has no row that "
+    "says what a claim cost.",
+)  # fmt: skip
