@@ -183,7 +183,7 @@ def detail_rolled_up(table: str = "visit_detail") -> RowRule:
     )  # fmt: skip
 
 
-# --- rows and columns: the rest is in rules_spans ---------------------------------------------------------------------------
+# --- columns: the others are in rules_people, rules_events, rules_spans ------------------------------------------------------
 
 
 def differs(name: str, columns: tuple[str, ...], why: str) -> Callable[[Callable[..., bool]], ColumnRule]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from .compare import RowRule
 from .facts import day
-from .rules import differs
+from .rules import differs, next_day
 
 if TYPE_CHECKING:
     from .facts import Facts, Text
@@ -163,7 +163,23 @@ def no_plan(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
     return ours[column] is None and theirs[column] in (0, ours["payer_source_value"])
 
 
-# --- drug_era ---------------------------------------------------------------------------------------------------------------
+# --- eras ---------------------------------------------------------------------------------------------------------------
+
+
+@differs(
+    "condition_without_an_end", ("condition_era_end_date",),
+    "The era's last occurrence has no end. ETL-Synthea lets it end the day after it starts; ours lasts the day (CDM: the era ends "
+    "with its last occurrence, OMOP_RULES 12: no guessed end).",
+)  # fmt: skip
+def era_end(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
+    last = [
+        c
+        for c in facts.our_rows("condition_occurrence", ours["person_id"])
+        if c["condition_concept_id"] == ours["condition_concept_id"]
+        and c["condition_start_date"] == ours[column]
+        and c["condition_end_date"] is None
+    ]
+    return bool(last) and theirs[column] == next_day(ours[column])
 
 
 def _ours_alone(exposure: Row, ingredient: int, facts: Facts) -> bool:
@@ -289,7 +305,7 @@ def _claim(row: Row, facts: Facts) -> bool:
     claims = [facts.paid[c["ID"]] for c in facts.claims_of.get(row["person"], ()) if c["ID"] in facts.paid]
     if row["total_charge"] is None:
         return any(c.get("2") == by_payer for c in claims)
-    return any((c["charged"], c.get("1")) == (_cents(str(row["total_charge"])), by_payer) for c in claims)
+    return any((c["charged"], c.get("1", 0)) == (_cents(str(row["total_charge"])), by_payer) for c in claims)
 
 
 one_row_per_claim = RowRule(

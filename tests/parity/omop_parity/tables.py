@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from . import rules as r
-from . import rules_columns as c
+from . import rules_events as e
+from . import rules_people as p
 from . import rules_spans as s
 from .compare import Comparison
 
@@ -40,24 +41,24 @@ def _visit(table: str, prefix: str) -> Comparison:
         theirs_only=(r.visit_of_a_stay(table),),
         differs=(
             r.cut_to_dates(f"{prefix}_start_datetime", f"{prefix}_end_datetime"), r.type_concept(f"{prefix}_type_concept_id", 32827),
-            r.zero_for_absent(table, *_VISIT_ZEROS), c.visit_source, c.visit_site, c.preceding_missing, c.preceding_order,
+            r.zero_for_absent(table, *_VISIT_ZEROS), e.visit_source, e.visit_site, e.preceding_missing, e.preceding_order,
         ),
     )  # fmt: skip
 
 
 COMPARISONS: tuple[Comparison, ...] = (
-    Comparison("person", ("person_source_value",), differs=(c.person_location, c.race)),
-    Comparison("death", ("person_id",), ours_only=(c.no_certificate,), differs=(c.death_day, c.death_cause)),
+    Comparison("person", ("person_source_value",), differs=(p.person_location, p.race)),
+    Comparison("death", ("person_id",), ours_only=(p.no_certificate,), differs=(p.death_day, p.death_cause)),
     Comparison(
-        "location", ("city", "state", "zip"), ours_only=(c.organisation_address, c.address_of_a_town),
-        differs=(c.location_words, c.location_source),
+        "location", ("city", "state", "zip"), ours_only=(p.organisation_address, p.address_of_a_town),
+        differs=(p.location_words, p.location_source),
     ),
     Comparison(
-        "care_site", ("care_site_source_value",), theirs_only=(c.one_place,),
-        differs=(c.site_location, r.zero_for_absent("care_site", "place_of_service_concept_id")),
+        "care_site", ("care_site_source_value",), theirs_only=(p.one_place,),
+        differs=(p.site_location, r.zero_for_absent("care_site", "place_of_service_concept_id")),
     ),
     Comparison(
-        "provider", ("provider_source_value",), differs=(c.specialty, c.gender_source, c.provider_site)
+        "provider", ("provider_source_value",), differs=(p.specialty, p.gender_source, p.provider_site)
     ),
     _visit("visit_occurrence", "visit"),
     _visit("visit_detail", "visit_detail"),
@@ -86,7 +87,7 @@ COMPARISONS: tuple[Comparison, ...] = (
         r.type_concept("drug_type_concept_id", 32827, ours_may_be=(32818,)),
         r.constant("drug_exposure", "constant_where_the_source_is_silent", {"refills": 0, "quantity": 0.0, "lot_number": "0"},
                    "Synthea says nothing of it, so ours is NULL (CDM: as sent). ETL-Synthea writes 0."),
-        r.zero_for_absent("drug_exposure", "route_concept_id"), c.days_supply, c.vaccine_end, c.open_prescription,
+        r.zero_for_absent("drug_exposure", "route_concept_id"), e.days_supply, e.vaccine_end, e.open_prescription,
     ),
     _event(
         "procedure_occurrence",
@@ -98,15 +99,15 @@ COMPARISONS: tuple[Comparison, ...] = (
         "measurement",
         r.cut_to_dates("measurement_datetime"), r.type_concept("measurement_type_concept_id", 32827),
         r.zero_for_absent("measurement", "operator_concept_id", "value_as_concept_id"),
-        c.measurement_time, c.unit_source, c.unit_unmapped, c.unit_of_words, c.number_text, c.value_cut,
+        e.measurement_time, e.unit_source, e.unit_unmapped, e.unit_of_words, e.number_text, e.value_cut,
     ),
     _event(
         "observation",
         r.cut_to_dates("observation_datetime"), r.type_concept("observation_type_concept_id", 32827, 38000280),
         r.zero_for_absent("observation", "value_as_concept_id", "qualifier_concept_id", "unit_concept_id"),
-        c.observation_value, c.number_text, c.value_cut,
+        e.observation_value, e.number_text, e.value_cut,
     ),
-    Comparison("condition_era", ("person_id", "condition_concept_id", "condition_era_start_date"), differs=(c.era_end,)),
+    Comparison("condition_era", ("person_id", "condition_concept_id", "condition_era_start_date"), differs=(s.era_end,)),
     Comparison(
         "drug_era", ("person_id", "drug_concept_id", "drug_era_start_date"),
         ours_only=(s.ingredient_unknown,), differs=(s.era_end_open, s.era_longer),
