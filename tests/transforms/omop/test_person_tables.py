@@ -68,6 +68,27 @@ def test_facts_come_from_the_latest_record_of_the_first_sender_and_gaps_are_fill
     assert rows(places, "location_id") == rows(table.where("person_id = 1"), "location_id")
 
 
+def test_a_birth_without_time_is_at_midnight_and_without_day_on_the_first_of_its_month(
+    spark: SparkSession,
+) -> None:
+    patients = frame(
+        spark, PATIENT,
+        record("ehr", "time", birth_date="1951-02-03", birth_datetime="1951-02-03 04:05:06"),
+        record("ehr", "day", year_of_birth=1951, month_of_birth=2, day_of_birth=3),
+        record("ehr", "month", year_of_birth=1951, month_of_birth=12),
+        record("ehr", "year", year_of_birth=1951),
+        record("ehr", "no month", year_of_birth=1951, month_of_birth=13, day_of_birth=1),
+    )  # fmt: skip
+    known = links(
+        spark, *[("ehr", k, n) for n, k in enumerate(("time", "day", "month", "year", "no month"), start=1)]
+    )
+    table = person(patients, known, frame(spark, PROVIDER_LINK), frame(spark, FACILITY_LINK), SENDERS)
+    assert rows(table, "person_source_value", "birth_datetime") == [
+        ("day", "1951-02-03T00:00:00"), ("month", "1951-12-01T00:00:00"), ("no month", None), ("time", "1951-02-03T04:05:06"),
+        ("year", None),
+    ]  # fmt: skip
+
+
 def test_a_place_that_people_and_facilities_share_is_one_location(spark: SparkSession) -> None:
     patients = frame(
         spark, PATIENT,
