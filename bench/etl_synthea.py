@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from bench.process import run
+from carelake.silver.conformed.us_state import LETTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,9 +72,9 @@ CREATE TABLE visit_of AS  -- the visit of each encounter: a stay around it befor
 """
 _PEOPLE = """
 CREATE TABLE location AS
-    SELECT row_number() OVER (ORDER BY city, zip) AS location_id, NULL AS address_1, city, 'MA' AS state, zip,
+    SELECT row_number() OVER (ORDER BY city, zip) AS location_id, NULL AS address_1, city, letters AS state, zip,
         zip AS location_source_value
-    FROM (SELECT DISTINCT city, zip FROM patients);
+    FROM (SELECT DISTINCT city, state, zip FROM patients) LEFT JOIN states ON lower(state) = states.name;
 CREATE TABLE person AS
     SELECT row_number() OVER (ORDER BY p.id) AS person_id, CASE upper(gender) WHEN 'M' THEN 8507 WHEN 'F' THEN 8532 END AS gender_concept_id,
         year(birthdate::DATE) AS year_of_birth, month(birthdate::DATE) AS month_of_birth, day(birthdate::DATE) AS day_of_birth,
@@ -304,6 +305,8 @@ def load(db: duckdb.DuckDBPyConnection, synthea: Path, vocabulary: Iterable[Path
     """Read all files into memory, ids as numbers."""
     for name in FILES:
         db.execute(f"CREATE TABLE {name} AS FROM {_read([synthea], name)}")
+    db.execute("CREATE TABLE states (name VARCHAR, letters VARCHAR)")
+    db.executemany("INSERT INTO states VALUES (?, ?)", [[*pair] for pair in LETTERS.items()])
     for name in WORDS:
         db.execute(f"CREATE TABLE {name} AS {_numbers(db, _read(vocabulary, name))}")
 
