@@ -31,6 +31,10 @@ check: venv  ## format, lint, types, imports, shell syntax
 bench: venv  ## measure the floors and ratios (docs/architecture.md, bench/RESULTS.md)
 	PYTHONPATH=lib $(PYTHON) -m bench $(ARGS)
 
+.PHONY: parity
+parity: venv  ## our OMOP against OHDSI's ETL-Synthea (docs/parity.md); any two folders: OURS=... THEIRS=...
+	PYTHONPATH=lib $(PYTHON) -m tests.parity.omop_parity $(OURS) $(THEIRS) $(ARGS)
+
 .PHONY: docs
 docs: venv  ## write docs/tables.md anew from the declared tables
 	PYTHONPATH=lib $(PYTHON) docs/tables.py

@@ -51,3 +51,21 @@ def sample_lake(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """The bundled sample to gold, named source by source as one does with a population that nobody has seen."""
     given = [x for n in SOURCES for x in ("--source", f"{n}={ROOT / 'sample' / n}")]
     return _made(tmp_path_factory.mktemp("sample"), *given, timeout=1800)
+
+
+def _synthea(factory: pytest.TempPathFactory, source: str) -> Path:
+    """The 24 people of synthea_ma20 in one format, until silver. For reading."""
+    lake = factory.mktemp("synthea") / "lake"
+    done = carelake("pipeline", "--lake", str(lake), "--source", source, "--until", "silver")
+    assert done.returncode == 0, done.stderr
+    return lake
+
+
+@pytest.fixture(scope="session")
+def synthea_csv_lake(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _synthea(tmp_path_factory, f"synthea_csv={data}/synthea_ma20/csv")
+
+
+@pytest.fixture(scope="session")
+def synthea_fhir_lake(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _synthea(tmp_path_factory, f"fhir={data}/synthea_ma20/fhir")

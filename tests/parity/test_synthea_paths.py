@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.helpers.books import read, unbalanced
-from tests.helpers.cli import ROOT, carelake
+from tests.helpers.cli import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,15 +40,8 @@ FIVE_DIGITS = 5e-5  # FHIR to five significant digits
 
 
 @pytest.fixture(scope="module")
-def lakes(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("synthea")
-    for way, source in (
-        ("FHIR", f"fhir={data}/synthea_ma20/fhir"),
-        ("CSV", f"synthea_csv={data}/synthea_ma20/csv"),
-    ):
-        done = carelake("pipeline", "--lake", str(folder / way), "--source", source, "--until", "silver")
-        assert done.returncode == 0, done.stderr
-    return {way: folder / way for way in ("FHIR", "CSV")}
+def lakes(synthea_fhir_lake: Path, synthea_csv_lake: Path) -> dict[str, Path]:
+    return {"FHIR": synthea_fhir_lake, "CSV": synthea_csv_lake}
 
 
 def rows(lake: Path, table: str) -> dict[tuple[Any, ...], list[tuple[float | None, str]]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.core.delimited import fields, records
-from carelake.silver.conformed import clock
+from carelake.silver.conformed import clock, us_state
 from carelake.silver.conformed.claim import CLAIM
 from carelake.silver.conformed.claim_line import CLAIM_LINE
 from carelake.silver.conformed.coverage import COVERAGE
@@ -177,7 +177,7 @@ def patients(rows: DataFrame) -> DataFrame:
         "CASE lower(ETHNICITY) WHEN 'hispanic' THEN 'hispanic' WHEN 'nonhispanic' THEN 'not_hispanic' END AS ethnicity",
         "ETHNICITY AS ethnicity_source_value", f"{death} AS death_date",
         f"CASE WHEN {death} IS NOT NULL THEN {type_concept(EHR)} END AS death_type_concept_id",
-        "ADDRESS AS address_line", "CITY AS city", "STATE AS state", "ZIP AS zip", "COUNTY AS county", "'US' AS country",
+        "ADDRESS AS address_line", "CITY AS city", f"{us_state.letters('STATE')} AS state", "ZIP AS zip", "COUNTY AS county", "'US' AS country",
         "try_cast(LAT AS double) AS latitude", "try_cast(LON AS double) AS longitude",
         _problems("BIRTHDATE", "DEATHDATE"), "_at",
     )  # fmt: skip
@@ -316,20 +316,23 @@ def providers(rows: DataFrame) -> DataFrame:
     """Persons who give care; the speciality is a word, no code of a system."""
     return _read(rows, "ID", "ORGANIZATION", "NAME", "GENDER", "SPECIALITY").selectExpr(
         "ID AS source_provider_id", "NAME AS name",
-        "CASE upper(GENDER) WHEN 'M' THEN 'male' WHEN 'F' THEN 'female' END AS sex",
+        "CASE upper(GENDER) WHEN 'M' THEN 'male' WHEN 'F' THEN 'female' END AS sex", "GENDER AS sex_source_value",
         f"{_codings('cast(NULL AS string)', 'SPECIALITY', 'SPECIALITY')} AS specialty", "ORGANIZATION AS source_facility_id", "_at",
     )  # fmt: skip
 
 
 @SOURCE.mapping(kind="payer_transitions", beside=("payers",), into=COVERAGE)
 def coverage(rows: DataFrame) -> DataFrame:
-    """Spans of insurance until the day before the next begins; before 3.1 whole years."""
+    """Spans of insurance until the day before the next begins; before 3.1 whole years.
+
+    PLAN_OWNERSHIP (OWNERSHIP before 3.1) says whose policy it is and is no plan: no file of Synthea names one.
+    """
     known = _read(rows.where("kind = 'payers'"), "ID", "NAME", "OWNERSHIP").selectExpr(
         "sender.name AS _sender", "ID AS PAYER", "NAME AS _payer", "upper(OWNERSHIP) AS _owner"
     )
     spans = _read(
         rows.where("kind = 'payer_transitions'"),
-        "PATIENT", "PAYER", "START_DATE", "END_DATE", "START_YEAR", "END_YEAR", "PLAN_OWNERSHIP", "OWNERSHIP",
+        "PATIENT", "PAYER", "START_DATE", "END_DATE", "START_YEAR", "END_YEAR",
     ).selectExpr(
         "*", "sender.name AS _sender", "coalesce(START_DATE, concat(START_YEAR, '-01-01')) AS _start",
         "coalesce(END_DATE, concat(END_YEAR, '-12-31')) AS _end",
@@ -344,7 +347,7 @@ def coverage(rows: DataFrame) -> DataFrame:
         .selectExpr("*", "coalesce(_payer, PAYER) AS _named", "lower(coalesce(_payer, '')) AS _name")
         .selectExpr(
             "PATIENT AS source_person_id", "record_key AS source_coverage_id", "_named AS payer",
-            "coalesce(PLAN_OWNERSHIP, OWNERSHIP) AS plan", f"{kind} AS payer_type", f"{clock.day('_start')} AS start_date",
+            f"{kind} AS payer_type", f"{clock.day('_start')} AS start_date",
             f"greatest({clock.day('_start')}, {until}) AS end_date",
             f"array({clock.bad_date('start', '_start')}, {clock.bad_date('end', '_end')}) AS _problems", "_at",
         )

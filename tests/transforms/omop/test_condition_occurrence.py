@@ -19,16 +19,18 @@ BASE = {
     "visit_occurrence_id": 70, "visit_detail_id": 71, "provider_id": 5,
 }  # fmt: skip
 
+MIDNIGHT = {"start_datetime": "2020-01-02 00:00:00", "has_time": False}
+
 
 @pytest.mark.omop_rule(12)
 def test_conditions_keep_what_was_sent_and_guess_no_end(spark: SparkSession) -> None:
-    """CDM v5.4 CONDITION_OCCURRENCE: status from the role, no guessed end, problem list as type, datetimes only with a time of day, other domains elsewhere."""
+    """CDM v5.4 CONDITION_OCCURRENCE: status from the role, problem list as type, a datetime without a time of day is midnight, other domains elsewhere."""
     made = CONDITION_OCCURRENCE.conform(
         condition_occurrence(
             frame(
                 spark, EVENT_LINK,
                 BASE | {"event_id": 1, "role": "principal", "end_datetime": "2020-01-05 06:07:08"},
-                BASE | {"event_id": 2, "role": "admitting", "has_time": False, "end_datetime": "2020-01-03 00:00:00"},
+                BASE | MIDNIGHT | {"event_id": 2, "role": "admitting", "end_datetime": "2020-01-03 00:00:00"},
                 BASE | {"event_id": 3, "role": "secondary", "type_concept_id": 32855},
                 BASE | {"event_id": 4, "role": "problem_list", "concept_id": 0},
                 BASE | {"event_id": 5, "role": "problem_list", "type_concept_id": 32855},
@@ -43,7 +45,7 @@ def test_conditions_keep_what_was_sent_and_guess_no_end(spark: SparkSession) -> 
         "condition_end_datetime",
     ) == [
         (1, "2020-01-02", "2020-01-02T03:04:05", "2020-01-05", "2020-01-05T06:07:08"),
-        (2, "2020-01-02", None, "2020-01-03", None),
+        (2, "2020-01-02", "2020-01-02T00:00:00", "2020-01-03", "2020-01-03T00:00:00"),
         (3, "2020-01-02", "2020-01-02T03:04:05", None, None),
         (4, "2020-01-02", "2020-01-02T03:04:05", None, None),
         (5, "2020-01-02", "2020-01-02T03:04:05", None, None),

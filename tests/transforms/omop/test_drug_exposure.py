@@ -40,7 +40,8 @@ def exposures(spark: SparkSession) -> dict[str, Row]:
     more: dict[str, dict[str, Any]] = {
         "whole": {"fact": "order", "sig": "1 a day", "refills": 3, "route_concept_id": 4132161, "route_source_value": "PO",
                   "lot_number": "L1", "stop_reason": "rash", "unit_source_value": "mg", "days_supply": 7, "quantity": 7.5},
-        "day only": {"fact": "order", "has_time": False, "end_datetime": "2020-01-04 00:00:00"},
+        "day only": {"fact": "order", "has_time": False, "start_datetime": "2020-01-02 00:00:00",
+                     "end_datetime": "2020-01-04 00:00:00"},
         "excluded": {"fact": "order", "excluded": "fulfilled_by_administration"},
         "other domain": {"fact": "order", "domain_id": "Device"},
     }  # fmt: skip
@@ -82,11 +83,11 @@ def test_what_was_sent_is_kept(exposures: dict[str, Row]) -> None:
     )
 
 
-def test_datetimes_only_with_a_time_of_day(exposures: dict[str, Row]) -> None:
+def test_a_datetime_without_a_time_of_day_is_midnight(exposures: dict[str, Row]) -> None:
     assert exposures["whole"].drug_exposure_start_datetime.isoformat() == "2020-01-02T03:04:05"
     assert exposures["whole"].drug_exposure_end_datetime is None
-    assert exposures["day only"].drug_exposure_start_datetime is None
-    assert exposures["day only"].drug_exposure_end_datetime is None
+    assert exposures["day only"].drug_exposure_start_datetime.isoformat() == "2020-01-02T00:00:00"
+    assert exposures["day only"].drug_exposure_end_datetime.isoformat() == "2020-01-04T00:00:00"
 
 
 @pytest.mark.omop_rule(10, 7)

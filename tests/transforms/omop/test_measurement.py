@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.omop_rule(11, 5, 20)
 def test_results_and_days_of_wearables(spark: SparkSession) -> None:
-    """CDM v5.4 MEASUREMENT: operators, ranges and units as sent, no operator of an exact value; a day has no time, type 32865, and its wear time beside its value."""
+    """CDM v5.4 MEASUREMENT: operators, ranges and units as sent; a day is at midnight, of type 32865, and its wear time beside its value."""
     base = {
         "person_id": 10, "domain_id": "Measurement", "concept_id": 3004249, "source_concept_id": 3004249, "target_no": 0,
         "start_datetime": "2020-01-02 03:04:05", "has_time": True, "type_concept_id": 32817, "source_value": "8480-6",
@@ -28,7 +28,7 @@ def test_results_and_days_of_wearables(spark: SparkSession) -> None:
         spark, EVENT_LINK,
         base | {"event_id": 1, "range_low": 90.0, "range_high": 140.0, "unit_concept_id": 8876, "unit_source_concept_id": 8876,
                 "unit_source_value": "mm[Hg]", "value_source_value": "120"},
-        base | {"event_id": 2, "value_operator": "<", "has_time": False},
+        base | {"event_id": 2, "value_operator": "<", "has_time": False, "start_datetime": "2020-01-02 00:00:00"},
         base | {"event_id": 3, "value_operator": "<="},
         base | {"event_id": 4, "value_operator": ">"},
         base | {"event_id": 5, "value_operator": ">="},
@@ -68,7 +68,7 @@ def test_results_and_days_of_wearables(spark: SparkSession) -> None:
         "value_source_value",
     ) == [
         (1, "2020-01-02T03:04:05", "03:04:05", 120.0, 90.0, 140.0, 8876, "mm[Hg]", None, "120"),
-        (2, None, None, 120.0, None, None, None, None, None, None),
+        (2, "2020-01-02T00:00:00", None, 120.0, None, None, None, None, None, None),
         (7, "2020-01-02T03:04:05", "03:04:05", None, None, None, None, None, 45884084, "POS"),
     ]  # fmt: skip
 
@@ -77,7 +77,7 @@ def test_results_and_days_of_wearables(spark: SparkSession) -> None:
         worn, "person_id", "measurement_concept_id", "measurement_source_value", "measurement_date",
         "measurement_datetime", "measurement_type_concept_id", "value_as_number", "unit_concept_id", "value_source_value",
     ) == [
-        (20, 0, "8867-4", "2016-04-12", None, 32865, 71.5, 8541, "71.5"),
-        (20, 2000000002, "41950-7", "2016-04-12", None, 32865, 8123.0, 0, "8123.0; worn_minutes=1200"),
+        (20, 0, "8867-4", "2016-04-12", "2016-04-12T00:00:00", 32865, 71.5, 8541, "71.5"),
+        (20, 2000000002, "41950-7", "2016-04-12", "2016-04-12T00:00:00", 32865, 8123.0, 0, "8123.0; worn_minutes=1200"),
     ]  # fmt: skip
     assert len({r.measurement_id for r in worn.collect()}) == 2

@@ -26,7 +26,8 @@ def test_observations_hold_a_number_words_or_a_coded_answer(spark: SparkSession)
             frame(
                 spark, EVENT_LINK,
                 base | {"event_id": 1, "value_number": 3.5, "value_source_value": "3.5", "unit_concept_id": 8713, "unit_source_value": "g/dL"},
-                base | {"event_id": 2, "value_text": "twice", "value_source_value": "twice", "has_time": False},
+                base | {"event_id": 2, "value_text": "twice", "value_source_value": "twice", "has_time": False,
+                        "start_datetime": "2020-01-02 00:00:00"},
                 base | {"event_id": 3, "value_as_concept_id": 45877994, "value_source_value": "LA33-6"},
                 base | {"event_id": 4, "domain_id": "Condition"},
                 base | {"event_id": 5, "excluded": "some_rule"},
@@ -38,6 +39,6 @@ def test_observations_hold_a_number_words_or_a_coded_answer(spark: SparkSession)
         "value_source_value", "unit_concept_id", "unit_source_value",
     ) == [
         (1, "2020-01-02T03:04:05", 3.5, None, None, "3.5", 8713, "g/dL"),
-        (2, None, None, "twice", None, "twice", None, None),
+        (2, "2020-01-02T00:00:00", None, "twice", None, "twice", None, None),
         (3, "2020-01-02T03:04:05", None, None, 45877994, "LA33-6", None, None),
     ]  # fmt: skip

@@ -59,11 +59,11 @@ def test_facts_come_from_the_latest_record_of_the_first_sender_and_gaps_are_fill
     table = PERSON.conform(person(patients, known, providers, facilities, SENDERS))
     assert rows(
         table, "person_id", "gender_concept_id", "gender_source_value", "year_of_birth", "month_of_birth", "day_of_birth",
-        "race_concept_id", "race_source_value", "ethnicity_concept_id", "provider_id", "care_site_id", "person_source_value",
+        "birth_datetime", "race_concept_id", "race_source_value", "ethnicity_concept_id", "provider_id", "care_site_id", "person_source_value",
         "_source", "_record",
     ) == [
-        (1, 8532, "2", 1951, 2, 3, 8516, "2", 38003564, 11, 21, "x", "claims+ehr", 1),
-        (2, 8507, "M", None, None, None, 0, "Other", 0, None, None, "y", "ehr", 5),
+        (1, 8532, "2", 1951, 2, 3, "1951-02-03T00:00:00", 8516, "2", 38003564, 11, 21, "x", "claims+ehr", 1),
+        (2, 8507, "M", None, None, None, None, 0, "Other", 0, None, None, "y", "ehr", 5),
     ]  # fmt: skip
     assert [
         r["reasons"]
@@ -72,6 +72,27 @@ def test_facts_come_from_the_latest_record_of_the_first_sender_and_gaps_are_fill
     places = LOCATION.conform(location(patients, known, frame(spark, FACILITY), SENDERS))
     assert rows(places, "zip", "location_source_value", "_source") == [("02140", "02140", "claims+ehr")]
     assert rows(places, "location_id") == rows(table.where("person_id = 1"), "location_id")
+
+
+def test_a_birth_without_time_is_at_midnight_and_without_day_on_the_first_of_its_month(
+    spark: SparkSession,
+) -> None:
+    patients = frame(
+        spark, PATIENT,
+        record("ehr", "time", birth_date="1951-02-03", birth_datetime="1951-02-03 04:05:06"),
+        record("ehr", "day", year_of_birth=1951, month_of_birth=2, day_of_birth=3),
+        record("ehr", "month", year_of_birth=1951, month_of_birth=12),
+        record("ehr", "year", year_of_birth=1951),
+        record("ehr", "no month", year_of_birth=1951, month_of_birth=13, day_of_birth=1),
+    )  # fmt: skip
+    known = links(
+        spark, *[("ehr", k, n) for n, k in enumerate(("time", "day", "month", "year", "no month"), start=1)]
+    )
+    table = person(patients, known, frame(spark, PROVIDER_LINK), frame(spark, FACILITY_LINK), SENDERS)
+    assert rows(table, "person_source_value", "birth_datetime") == [
+        ("day", "1951-02-03T00:00:00"), ("month", "1951-12-01T00:00:00"), ("no month", None), ("time", "1951-02-03T04:05:06"),
+        ("year", None),
+    ]  # fmt: skip
 
 
 @pytest.mark.omop_rule(15)
@@ -86,12 +107,14 @@ def test_a_place_that_people_and_facilities_share_is_one_location(spark: SparkSe
         spark, FACILITY,
         {"source_facility_id": "f", "facility_kind": "location", "address_line": "1 Mill St", "city": "Lowell", "state": "MA",
          "zip": "018501234", "country": "US", "latitude": 42.5, "longitude": -71.25},
+        {"source_facility_id": "g", "facility_kind": "location", "city": "Toronto", "state": "Ontario"},
     )  # fmt: skip
     places = LOCATION.conform(
         location(patients, links(spark, ("ehr", "x", 1), ("ehr", "y", 2)), facilities, SENDERS)
     )
-    assert rows(places, "city", "zip", "county", "latitude", "longitude", "country_concept_id") == [
-        ("Lowell", "018501234", "Middlesex", 42.5, -71.25, 0)
+    assert rows(places, "city", "state", "zip", "county", "latitude", "longitude", "country_concept_id") == [
+        ("Lowell", "MA", "018501234", "Middlesex", 42.5, -71.25, 0),
+        ("Toronto", None, None, None, None, None, None),  # the CDM has room for two letters
     ]
 
 

@@ -52,18 +52,24 @@ def test_patient_has_the_systems_of_the_fhir_export(spark: SparkSession) -> None
         date(2020, 5, 6),
         "female",
     )
-    assert (row["race"], row["ethnicity"], row["zip"]) == ("2106-3", "not_hispanic", "02101")
+    assert (row["race"], row["ethnicity"], row["state"], row["zip"]) == (
+        "2106-3",
+        "not_hispanic",
+        "MA",
+        "02101",
+    )
     assert row["address_line"] == "1 Elm Street, Unit 2"
 
 
 def test_a_version_without_passport_column_and_an_impossible_birth_date(spark: SparkSession) -> None:
-    row = one(spark, "patients", patients="Id,BIRTHDATE,RACE,GENDER\np1,1950-02-30,other,X\n")
+    row = one(spark, "patients", patients="Id,BIRTHDATE,RACE,GENDER,STATE\np1,1950-02-30,other,X,Ontario\n")
     assert (row["identifiers"][0]["value"], len(row["identifiers"]), row["race"], row["sex"]) == (
         "p1",
         1,
         None,
         "unknown",
     )
+    assert row["state"] == "Ontario"
     assert problems(row) == ["R_DATE:birthdate"]
 
 
@@ -160,6 +166,7 @@ def test_insurance_ends_the_day_before_the_next_begins(spark: SparkSession) -> N
         "p,1,2020-03-01T08:00:00Z,2021-03-01T08:00:00Z,m,Self\np,1,2021-03-01T08:00:00Z,2022-03-01T08:00:00Z,n,\n"
     )
     found = rows(spark, "coverage", payers=payers, payer_transitions=spans)
+    assert all("plan" not in r.asDict() for r in found), "whose policy it is, is no plan"
     assert sorted((r["payer"], r["payer_type"], r["start_date"], r["end_date"]) for r in found) == [
         ("Humana", "commercial", date(2019, 3, 1), date(2020, 2, 29)),
         ("Medicare", "medicare", date(2020, 3, 1), date(2021, 2, 28)),
@@ -170,7 +177,7 @@ def test_insurance_ends_the_day_before_the_next_begins(spark: SparkSession) -> N
 def test_insurance_of_3_0_is_in_whole_years(spark: SparkSession) -> None:
     spans = "PATIENT,MEMBERID,START_YEAR,END_YEAR,PAYER,SECONDARY_PAYER,OWNERSHIP,OWNERNAME\np,1,2014,2015,m,,Self,\n"
     row = one(spark, "coverage", payers="Id,NAME\nm,Medicare\n", payer_transitions=spans)
-    assert (row["start_date"], row["end_date"], row["plan"]) == (date(2014, 1, 1), date(2015, 12, 31), "Self")
+    assert (row["start_date"], row["end_date"]) == (date(2014, 1, 1), date(2015, 12, 31))
 
 
 def test_a_device_keeps_its_udi_and_a_supply_its_quantity(spark: SparkSession) -> None:
@@ -197,8 +204,9 @@ def test_organisations_and_providers(spark: SparkSession) -> None:
         "providers",
         providers="Id,ORGANIZATION,NAME,GENDER,SPECIALITY\nd,o,Ada Roe,F,GENERAL PRACTICE\n",
     )
-    assert (who["sex"], who["source_facility_id"], codes(who, "specialty")) == (
+    assert (who["sex"], who["sex_source_value"], who["source_facility_id"], codes(who, "specialty")) == (
         "female",
+        "F",
         "o",
         [(None, "GENERAL PRACTICE")],
     )

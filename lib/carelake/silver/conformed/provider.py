@@ -18,6 +18,7 @@ PROVIDER = Table(
         Field("npi", "string", "National provider identifier"),
         Field("name", "string", "Name as sent"),
         Field("sex", "string", "male, female, other, unknown"),
+        Field("sex_source_value", "string", "Sex as sent, where the sender has other words than FHIR's"),
         Field("year_of_birth", "int", "Year of birth"),
         Field("specialty", CODING, "Specialty"),
         Field("source_facility_id", "string", "The sender's id of the facility where the provider works"),

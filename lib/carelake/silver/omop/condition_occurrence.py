@@ -29,7 +29,8 @@ _STATUS = (
 
 @step(writes=CONDITION_OCCURRENCE, events=EVENT_LINK)
 def condition_occurrence(events: DataFrame) -> DataFrame:
-    """One row per event of the domain Condition. An end is only what was sent; without a time of day no datetime.
+    """One row per event of the domain Condition. An end is only what was sent; without a time of day a datetime is
+    midnight (CDM v5.4, THEMIS 10).
 
     Status is the diagnosis's role in its claim or encounter. A problem list is no status but a kind of record: it is
     the type concept. What was refuted or entered in error is no event (the sources leave it out).
@@ -39,9 +40,9 @@ def condition_occurrence(events: DataFrame) -> DataFrame:
         "person_id",
         "concept_id AS condition_concept_id",
         "to_date(start_datetime) AS condition_start_date",
-        "CASE WHEN has_time THEN start_datetime END AS condition_start_datetime",
+        "start_datetime AS condition_start_datetime",
         "to_date(end_datetime) AS condition_end_date",
-        "CASE WHEN has_time THEN end_datetime END AS condition_end_datetime",
+        "end_datetime AS condition_end_datetime",
         f"CASE WHEN role = 'problem_list' AND type_concept_id = {C.TYPE_EHR} THEN {C.TYPE_EHR_PROBLEM_LIST} "
         "ELSE type_concept_id END AS condition_type_concept_id",
         f"{_STATUS} AS condition_status_concept_id",

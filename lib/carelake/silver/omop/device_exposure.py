@@ -28,20 +28,21 @@ DEVICE_EXPOSURE = cdm_table(
 def device_exposure(events: DataFrame) -> DataFrame:
     """One row per event of the domain Device, with the UDI as sent. An end is only what was sent (CDM: may be open).
 
-    quantity is a whole number in the CDM: a fraction is NULL here and stays in silver/link/event.
+    Without a time of day a datetime is midnight. quantity is a whole number, 1 where none was sent (CDM v5.4): a fraction is
+    NULL here and stays in silver/link/event.
     """
     return events.where("domain_id = 'Device' AND excluded IS NULL").selectExpr(
         "event_id AS device_exposure_id",
         "person_id",
         "concept_id AS device_concept_id",
         "to_date(start_datetime) AS device_exposure_start_date",
-        "CASE WHEN has_time THEN start_datetime END AS device_exposure_start_datetime",
+        "start_datetime AS device_exposure_start_datetime",
         "to_date(end_datetime) AS device_exposure_end_date",
-        "CASE WHEN has_time THEN end_datetime END AS device_exposure_end_datetime",
+        "end_datetime AS device_exposure_end_datetime",
         "type_concept_id AS device_type_concept_id",
         "unique_device_id",
         "production_id",
-        "CASE WHEN quantity % 1 = 0 THEN quantity END AS quantity",
+        "CASE WHEN quantity IS NULL THEN 1 WHEN quantity % 1 = 0 THEN quantity END AS quantity",
         "provider_id",
         "visit_occurrence_id",
         "visit_detail_id",

@@ -47,7 +47,8 @@ _END = f"""CASE WHEN end_datetime IS NOT NULL THEN to_date(end_datetime)
 def drug_exposure(events: DataFrame) -> DataFrame:
     """One row per event of the domain Drug that no administration fulfils (those orders stay in silver/link/event).
 
-    days_supply and quantity are verbatim; verbatim_end_date and an end's datetime only where an end was sent. Drugs
+    days_supply and quantity are verbatim; verbatim_end_date and an end's datetime only where an end was sent;
+    without a time of day a datetime is midnight (CDM v5.4, THEMIS 10). Drugs
     that were neither ordered nor dispensed (given, vaccines, procedure codes of drugs) end on the day on which they
     began. Units of drugs are verbatim: the CDM has no concept for them here.
     """
@@ -59,9 +60,9 @@ def drug_exposure(events: DataFrame) -> DataFrame:
         "person_id",
         "concept_id AS drug_concept_id",
         "start AS drug_exposure_start_date",
-        "CASE WHEN has_time THEN start_datetime END AS drug_exposure_start_datetime",
+        "start_datetime AS drug_exposure_start_datetime",
         f"{_END} AS drug_exposure_end_date",
-        "CASE WHEN has_time THEN end_datetime END AS drug_exposure_end_datetime",
+        "end_datetime AS drug_exposure_end_datetime",
         "to_date(end_datetime) AS verbatim_end_date",
         f"{_TYPE} AS drug_type_concept_id",
         "stop_reason",

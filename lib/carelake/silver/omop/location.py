@@ -30,7 +30,8 @@ def location(
     """Write each address once: the one that a person has now, and those of the facilities.
 
     Words are those of the smallest record id; coordinates are those of the first record that has them (a facility's
-    before a person's, whose are of the town). country_concept_id is 0: the open vocabulary has no geography.
+    before a person's, whose are of the town). state is varchar(2) in the CDM: a longer one stays in location_source_value
+    alone. country_concept_id is 0: the open vocabulary has no geography.
     """
     columns = (*ADDRESS, "latitude", "longitude", "_source", "_record", "location_id")
     people = with_location(chosen(patients, links, senders)).select(*columns, F.lit(1).alias("_rank"))
@@ -51,7 +52,7 @@ def location(
             F.min("_record").alias("_record"),
         )
         .selectExpr(
-            "location_id", "address_line AS address_1", "city", "state",
+            "location_id", "address_line AS address_1", "city", "CASE WHEN length(state) <= 2 THEN state END AS state",
             "left(regexp_replace(zip, '[^0-9A-Za-z]', ''), 9) AS zip", "county",
             "left(concat_ws('|', address_line, city, state, zip, county), 50) AS location_source_value",
             "CASE WHEN country IS NOT NULL THEN 0 END AS country_concept_id", "country AS country_source_value",

@@ -41,15 +41,15 @@ _OPERATOR = (
 def measurement(events: DataFrame, daily: DataFrame, codes: DataFrame) -> DataFrame:
     """One row per event of the domain Measurement (each component of a result is one), and per day and wearable metric.
 
-    Values, units and ranges as sent: gold converts. operator_concept_id is NULL for an exact value. A day of a
-    wearable has no time of day and type 32865 (patient self-report: OMOP has no device type).
+    Values, units and ranges as sent: gold converts. operator_concept_id is NULL for an exact value. Without a
+    time of day measurement_datetime is midnight (CDM v5.4), measurement_time NULL. A day of a wearable has type 32865 (patient self-report: OMOP has no device type).
     """
     clinical = events.where("domain_id = 'Measurement' AND excluded IS NULL").selectExpr(
         "event_id AS measurement_id",
         "person_id",
         "concept_id AS measurement_concept_id",
         "to_date(start_datetime) AS measurement_date",
-        "CASE WHEN has_time THEN start_datetime END AS measurement_datetime",
+        "start_datetime AS measurement_datetime",
         "CASE WHEN has_time THEN date_format(start_datetime, 'HH:mm:ss') END AS measurement_time",
         "type_concept_id AS measurement_type_concept_id",
         f"CASE WHEN value_operator IS NOT NULL THEN {_OPERATOR} END AS operator_concept_id",
@@ -93,6 +93,7 @@ def _wearable(daily: DataFrame, codes: DataFrame) -> DataFrame:
             "person_id",
             "coalesce(concept_id, 0) AS measurement_concept_id",
             "day AS measurement_date",
+            "cast(day AS timestamp_ntz) AS measurement_datetime",
             f"{C.TYPE_PATIENT_SELF_REPORT} AS measurement_type_concept_id",
             "value AS value_as_number",
             "coalesce(unit_concept, 0) AS unit_concept_id",

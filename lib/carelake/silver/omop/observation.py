@@ -19,13 +19,14 @@ def observation(events: DataFrame) -> DataFrame:
     """One row per event of the domain Observation, or of a domain without a table of its own.
 
     value_as_string is the result in words; a coded answer is value_as_concept_id and, verbatim, value_source_value.
+    Without a time of day observation_datetime is midnight (CDM v5.4).
     """
     return events.where("domain_id = 'Observation' AND excluded IS NULL").selectExpr(
         "event_id AS observation_id",
         "person_id",
         "concept_id AS observation_concept_id",
         "to_date(start_datetime) AS observation_date",
-        "CASE WHEN has_time THEN start_datetime END AS observation_datetime",
+        "start_datetime AS observation_datetime",
         "type_concept_id AS observation_type_concept_id",
         "value_number AS value_as_number",
         "value_text AS value_as_string",

@@ -28,6 +28,9 @@ PERSON = cdm_table(
     ),
 )
 _BIRTH = ("birth_date", "year_of_birth", "month_of_birth", "day_of_birth", "birth_datetime")
+_MIDNIGHT = (
+    "try_cast(concat(year_of_birth, '-', month_of_birth, '-', coalesce(day_of_birth, 1)) AS timestamp_ntz)"
+)
 _RACES = {  # CDC race codes
     "2106-3": C.RACE_WHITE, "2054-5": C.RACE_BLACK, "2028-9": C.RACE_ASIAN, "1002-5": C.RACE_AMERICAN_INDIAN,
     "2076-8": C.RACE_PACIFIC_ISLANDER,
@@ -51,6 +54,8 @@ def person(
 ) -> DataFrame:
     """Take each fact from the first record that has it; a person whose year of birth nobody knows is quarantined.
 
+    A birth without a time of day is at midnight, without a day on the first of its month (THEMIS 93);
+    of a year alone birth_datetime is NULL.
     Sex at birth is 8507, 8532 or 0; race 0 unless one of the CDC's five; ethnicity 0 unless said. The source value and
     its concept come from the same record. person_source_value is the id of the person's first record at its sender.
     """
@@ -75,7 +80,8 @@ def person(
         facts.join(who, on=["_provider_source", "source_provider_id"], how="left")
         .join(care, on=["_facility_source", "source_facility_id"], how="left")
         .selectExpr(
-            "person_id", f"{gender} AS gender_concept_id", "year_of_birth", "month_of_birth", "day_of_birth", "birth_datetime",
+            "person_id", f"{gender} AS gender_concept_id", "year_of_birth", "month_of_birth", "day_of_birth",
+            f"coalesce(birth_datetime, {_MIDNIGHT}) AS birth_datetime",
             f"CASE race {races} ELSE 0 END AS race_concept_id", f"{ethnicity} AS ethnicity_concept_id",
             "location_id", "provider_id", "care_site_id", "person_source_value",
             *[

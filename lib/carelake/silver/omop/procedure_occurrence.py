@@ -22,7 +22,7 @@ PROCEDURE_OCCURRENCE = cdm_table(
 def procedure_occurrence(events: DataFrame) -> DataFrame:
     """One row per event of the domain Procedure. Modifiers are kept verbatim; their concept is 0 where any was sent.
 
-    quantity is a whole number in the CDM: a fraction is NULL here and stays in silver/link/event.
+    quantity is a whole number in the CDM, and 1 for a source's 0: a fraction is NULL here and stays in silver/link/event.
     """
     return events.where("domain_id = 'Procedure' AND excluded IS NULL").selectExpr(
         "event_id AS procedure_occurrence_id",
@@ -34,7 +34,7 @@ def procedure_occurrence(events: DataFrame) -> DataFrame:
         "CASE WHEN has_time THEN end_datetime END AS procedure_end_datetime",
         "type_concept_id AS procedure_type_concept_id",
         "CASE WHEN modifier_source_value IS NOT NULL THEN 0 END AS modifier_concept_id",
-        "CASE WHEN quantity % 1 = 0 THEN quantity END AS quantity",
+        "CASE WHEN quantity = 0 THEN 1 WHEN quantity % 1 = 0 THEN quantity END AS quantity",
         "provider_id",
         "visit_occurrence_id",
         "visit_detail_id",

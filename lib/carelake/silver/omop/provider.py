@@ -37,7 +37,7 @@ def provider(records: DataFrame, links: DataFrame, facilities: DataFrame, codes:
 
     merged = row.groupBy("provider_id", "_source").agg(
         *[earliest(c) for c in ("name", "npi", "year_of_birth", "source_facility_id")],
-        earliest("sex"), earliest("_code", "_code.code"),
+        earliest("sex"), earliest("sex_source_value", "sex"), earliest("_code", "_code.code"),
         F.min("source_provider_id").alias("provider_source_value"),
         F.min("_record").alias("_record"),
     )  # fmt: skip
@@ -56,7 +56,7 @@ def provider(records: DataFrame, links: DataFrame, facilities: DataFrame, codes:
             "year_of_birth", f"CASE WHEN sex IS NOT NULL THEN {gender} END AS gender_concept_id", "provider_source_value",
             "_code.code AS specialty_source_value",
             "CASE WHEN _code.code IS NOT NULL THEN coalesce(source_concept_id, 0) END AS specialty_source_concept_id",
-            "sex AS gender_source_value", "CASE WHEN sex IS NOT NULL THEN 0 END AS gender_source_concept_id",
+            "coalesce(sex_source_value, sex) AS gender_source_value", "CASE WHEN sex IS NOT NULL THEN 0 END AS gender_source_concept_id",
             "_source", "_record",
         )
     )  # fmt: skip
