@@ -31,13 +31,13 @@ IMPLEMENTED = frozenset(
 
 @dataclass(frozen=True)
 class Result:
-    """A check and what came out. `status`: pass, fail, not_applicable."""
+    """A check and what came out. `status`: pass, fail, not_applicable, error (what it needs beside its own table is not there)."""
 
     rule: Rule
     violating: int
     about: int
     status: str
-    reason: str | None = None  # why it is not applicable
+    reason: str | None = None  # why it is not applicable, or an error
     seconds: float = 0.0  # its part of the one query: all are counted together
     examples: tuple[int, ...] = ()
 
@@ -137,6 +137,8 @@ def _status(tables: Mapping[str, Sequence[str]], rule: Rule, measured: Measured)
     reason = _not_applicable(tables, rule, result, measured)
     if reason:
         return replace(result, status="not_applicable", reason=reason)
+    if rule.name not in PRESENCE and rule.id not in measured.rules:
+        return replace(result, status="error", reason="a table that it needs beside its own is not there")
     over = violating > 0 if not rule.threshold else 100 * result.share > rule.threshold
     return replace(result, status="fail") if over else result
 

@@ -37,8 +37,8 @@ class Checked:
     results: list[Result]
 
     def stopping(self, severities: Iterable[str]) -> list[dict[str, Any]]:
-        """The failures of these severities."""
-        return [r for r in self.rows if r["status"] == "fail" and r["severity"] in set(severities)]
+        """The failures of these severities; a check that could not be made is one."""
+        return [r for r in self.rows if r["status"] in ("fail", "error") and r["severity"] in set(severities)]
 
 
 def check(
@@ -124,7 +124,7 @@ def report(checked: Checked) -> list[str]:
     """The dashboard's summary, then each failure and warning with its numbers; no value of a record."""
     lines = results_file.summary(checked.results) if checked.results else []
     worst = ("fatal", "convention", "characterization", "drift")
-    found = [r for r in checked.rows if r["status"] in ("fail", "warn")]
+    found = [r for r in checked.rows if r["status"] in ("fail", "error", "warn")]
     for r in sorted(found, key=lambda r: (worst.index(r["severity"]), r["check_id"])):
         where = ".".join(
             str(r[k]) for k in ("table_name", "field_name", "concept_id") if r.get(k) is not None

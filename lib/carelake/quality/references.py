@@ -39,7 +39,7 @@ def _source_value(rule: Rule, tables: Tables, tally: Tally) -> Answer | None:
     if concept not in tables[rule.table].columns:
         return None
     space = tally.values(rule.table, str(rule.field), f"`{concept}` = 0")
-    return lambda: (tally.keys(space).first, tally.keys(space).keys)
+    return lambda: (tally.keys(space).named, tally.keys(space).keys)
 
 
 def _person(rule: Rule, tables: Tables, tally: Tally) -> Answer | None:
@@ -57,7 +57,7 @@ def _era(rule: Rule, tables: Tables, tally: Tally) -> Answer | None:
         return None
     space = tally.own(rule.table, ["person_id"])
     place = tally.refer(space, "condition_occurrence", "person_id", "condition_concept_id <> 0")
-    return lambda: (tally.keys(space).lost[place], tally.keys(space).first)
+    return lambda: (tally.keys(space).lost[place], tally.keys(space).named)
 
 
 KEY_CHECKS: Mapping[str, Callable[[Rule, Tables, Tally], Answer | None]] = {

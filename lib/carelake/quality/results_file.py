@@ -71,9 +71,10 @@ def _row(result: Result, started: datetime, exempt: Sequence[Exemption]) -> dict
         "checkId": rule.id,
         "failed": int(result.status == "fail"),
         "passed": int(result.status == "pass"),
-        "isError": 0,
+        "isError": int(result.status == "error"),
         "notApplicable": int(result.status == "not_applicable"),
-        "notApplicableReason": result.reason,
+        "notApplicableReason": result.reason if result.status == "not_applicable" else None,
+        "error": result.reason if result.status == "error" else None,
         "thresholdValue": rule.threshold,
         "notesValue": rule.note,
     }
@@ -83,9 +84,10 @@ def _row(result: Result, started: datetime, exempt: Sequence[Exemption]) -> dict
 def overview(results: Iterable[Result]) -> dict[str, float]:
     """The dashboard's counts. As there, what is not applicable is among the passed of `countPassed`."""
     by = Counter((r.rule.type.category, r.status) for r in results)
-    total, failed = sum(by.values()), sum(n for (_, s), n in by.items() if s == "fail")
+    total = sum(by.values())
+    failed, errors = (sum(n for (_, s), n in by.items() if s == status) for status in ("fail", "error"))
     found: dict[str, float] = {
-        "countTotal": total, "countPassed": total - failed, "countErrorFailed": 0, "countThresholdFailed": failed,
+        "countTotal": total, "countPassed": total - failed, "countErrorFailed": errors, "countThresholdFailed": failed,
         "countOverallFailed": failed, "percentPassed": round(100 * (total - failed) / total, 2) if total else 0.0,
         "percentFailed": round(100 * failed / total, 2) if total else 0.0,
     }  # fmt: skip
@@ -110,7 +112,7 @@ def summary(results: Sequence[Result]) -> list[str]:
                 for r in results
                 if category in (r.rule.type.category, "Total") and context in (r.rule.type.context, "Total")
             ]
-            failed = some.count("fail")
+            failed = some.count("fail") + some.count("error")
             cells.append(f"{len(some) - failed:>17} {failed:>5} {len(some):>5}")
         lines.append(f"{category:<13}" + " ".join(cells))
     idle = sum(r.status == "not_applicable" for r in results)

@@ -36,6 +36,7 @@ DAYS = {
     "died": "date_from_unix_date(_person[2])", "began": "date_from_unix_date(_visit[0])",
     "ended": "date_from_unix_date(_visit[1])",
 }  # fmt: skip
+LOOKED_UP = {"_person": "person", "_visit": "visit_occurrence"}
 SEX = "_person[3]"  # the person's gender_concept_id
 
 
@@ -190,6 +191,9 @@ def ask(rule: Rule, tables: Mapping[str, DataFrame], today: date, tally: Tally) 
     if kind is None or rule.name not in ROW_CHECKS:
         return None
     counted = ROW_CHECKS[rule.name](rule, kind, today)
+    text = f"{counted.violates} {counted.about}".format(**DAYS)
+    if any(f"{days}[" in text and table not in tables for days, table in LOOKED_UP.items()):
+        return None
     for condition in (counted.violates, counted.about):
         plain = _plain(condition)
         if plain not in ("true", "false"):

@@ -36,7 +36,7 @@ class KeyCounts:
     rows: int
     keys: int
     repeated: int  # rows whose key is not NULL and stands in another row too
-    first: int  # keys that the first reference names
+    named: int  # keys that the first reference names
     lost: tuple[int, ...]  # by reference: keys that the space does not have
     absent: tuple[int, ...]  # by reference: own rows that it does not name
 
@@ -184,10 +184,10 @@ class Tally:
         by_number = {s: v for s, _, _, v in self.found.get("key", [])}
         for space, references in self._spaces.items():
             width = len(references)
-            n, keys, repeated, first_named, *both = by_number.get(self._numbers[space], [0] * (4 + 2 * width))
+            n, keys, repeated, named, *both = by_number.get(self._numbers[space], [0] * (4 + 2 * width))
             half = len(both) // 2
             self._keys[space] = KeyCounts(
-                n, keys, repeated, first_named, tuple(both[:width]), tuple(both[half : half + width])
+                n, keys, repeated, named, tuple(both[:width]), tuple(both[half : half + width])
             )
 
     # --- answers --------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ def _grouped(branches: list[DataFrame], references: int) -> DataFrame:
         "n": "sum(own + blank)",
         "keys": "count_if(own > 0 OR blank > 0)",
         "repeated": "sum(if(own > 1, own, 0L))",
-        "first": "count_if((refs & 2L) <> 0)",
+        "named": "count_if((refs & 2L) <> 0)",
         **{f"lost{i}": f"count_if(own = 0 AND {b})" for i, b in enumerate(bits)},
         **{f"absent{i}": f"sum(if({b}, 0L, own))" for i, b in enumerate(bits)},
     }

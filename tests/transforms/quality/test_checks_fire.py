@@ -215,3 +215,16 @@ def test_an_empty_cdm_fails_only_what_has_to_be_there(spark: SparkSession):
         "cdmField",
         "measurePersonCompleteness",
     }
+
+
+def test_a_check_that_needs_a_table_that_is_not_there_is_an_error_and_no_pass(spark: SparkSession):
+    some = {name: rows for name, rows in copy().items() if name in ("condition_era", "concept")}
+    tables = frames(spark, some)
+    rules = [r for r in asked() if r.table == "condition_era"]
+    found = judge({n: f.columns for n, f in tables.items()}, rules, measure(tables, rules, TODAY))
+    assert {(r.rule.name, r.rule.field) for r in found if r.status == "error"} == {
+        ("measurePersonCompleteness", None), ("isForeignKey", "person_id"), ("plausibleAfterBirth", "condition_era_start_date"),
+        ("plausibleAfterBirth", "condition_era_end_date"), ("plausibleBeforeDeath", "condition_era_start_date"),
+        ("plausibleBeforeDeath", "condition_era_end_date"), ("plausibleDuringLife", "condition_era_start_date"),
+        ("plausibleTemporalAfter", "condition_era_start_date"),
+    }  # fmt: skip
