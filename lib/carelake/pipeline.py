@@ -215,7 +215,8 @@ class Run:
         failed = check(self.lake, self.log, tables, cdm, self.config.quality).stopping(self.config.gate)
         self.log.flush()
         if failed:
-            names = ", ".join(sorted({f"{r['check_name']} of {r['table_name']}" for r in failed}))
+            what = sorted(f"{r['check_name']} of {r['table_name']}.{r['field_name'] or '*'}" for r in failed)
+            names = ", ".join(what[:10]) + (f" and {len(what) - 10} more" if len(what) > 10 else "")
             raise QualityGateError(
                 f"the quality gate failed: {names}; nothing was published, see ops/check_result"
             )

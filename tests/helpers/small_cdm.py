@@ -34,7 +34,7 @@ PERSON = {"gender_concept_id": 8532, "year_of_birth": 1960, "month_of_birth": 1,
 VISIT = {"person_id": 1, "visit_concept_id": 9202, "visit_start_date": "2019-03-01", "visit_end_date": "2019-03-02",
          "visit_type_concept_id": 32817, "visit_source_value": "AMB", "provider_id": 1, "care_site_id": 1}  # fmt: skip
 CONDITION = {"person_id": 1, "condition_concept_id": 201826, "condition_start_date": "2019-03-01", "condition_end_date": "2019-03-02",
-             "condition_type_concept_id": 32817, "visit_occurrence_id": 1, "condition_source_value": "E11",
+             "condition_type_concept_id": 32817, "visit_occurrence_id": 1, "provider_id": 1, "condition_source_value": "E11",
              "condition_source_concept_id": 999001}  # fmt: skip
 MEASUREMENT = {"person_id": 1, "measurement_concept_id": 3000963, "measurement_date": "2019-03-01", "measurement_type_concept_id": 32817,
                "unit_concept_id": 8713, "unit_source_value": "g/dL", "value_as_number": 13.0, "visit_occurrence_id": 1,

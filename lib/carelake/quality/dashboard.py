@@ -72,9 +72,9 @@ def measure(
     started = time.monotonic()
     tally = tally or Tally()
     looked_at = {r.table for r in asked}
-    for name in sorted(looked_at & set(tables)):
-        tally.table(name, tables[name])
-        for column in tables[name].columns:
+    for name, frame in sorted(tables.items()):
+        tally.table(name, frame)
+        for column in frame.columns if name in looked_at else ():
             tally.condition(name, f"`{column}` IS NOT NULL")
     answers: dict[str, Callable[[], Count]] = {}
     for r in asked:

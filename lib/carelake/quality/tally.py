@@ -152,14 +152,14 @@ class Tally:
         self._read()
 
     def _masks(self, name: str) -> list[str]:
-        """One small row for each 62 conditions of a table; with none, one that counts the rows."""
+        """One small row for each 62 conditions of a table."""
         conditions = list(self._tables[name].conditions)
         rows = []
-        for first in range(0, len(conditions) or 1, BITS):
+        for first in range(0, len(conditions), BITS):
             self._bits.append((name, first))
             bits = [f"if({c}, {1 << i}L, 0L)" for i, c in enumerate(conditions[first : first + BITS])]
             number = -len(self._bits) - 1000
-            rows.append(f"struct({number} AS s, {' | '.join(bits) or '0L'} AS x, 0L AS y, 0 AS who)")
+            rows.append(f"struct({number} AS s, {' | '.join(bits)} AS x, 0L AS y, 0 AS who)")
         return rows
 
     def _key_part(self, grouped: DataFrame) -> DataFrame:
@@ -193,7 +193,7 @@ class Tally:
     # --- answers --------------------------------------------------------------------------------------------------
 
     def rows(self, name: str) -> int:
-        """Rows of a table."""
+        """Rows of a table of which some condition was asked."""
         return self._held[name][0]
 
     def held(self, name: str, condition: str) -> int:

@@ -44,8 +44,8 @@ PLANTED: dict[str, tuple[int, int, tuple[int, ...]]] = {
     "field_isstandardvalidconcept_condition_occurrence_condition_concept_id": (1, 12, (106,)),
     # measurement 107 has a unit without a concept; one of five has neither
     "field_standardconceptrecordcompleteness_measurement_unit_concept_id": (1, 4, (107,)),
-    # condition 108 has a source concept of 0
-    "field_sourceconceptrecordcompleteness_condition_occurrence_condition_source_concept_id": (1, 12, (108,)),
+    # conditions 108 and 114 have a source concept of 0; one alone would be within the threshold of 10 %
+    "field_sourceconceptrecordcompleteness_condition_occurrence_condition_source_concept_id": (2, 12, (108, 114)),
     # drug 109 has a source value that is not mapped: one value of two, one row of eight
     "field_sourcevaluecompleteness_drug_exposure_drug_source_value": (1, 2, (109,)),
     "field_standardconceptrecordcompleteness_drug_exposure_drug_concept_id": (1, 8, (109,)),
@@ -104,7 +104,7 @@ def spoilt(spark: SparkSession) -> dict[str, DataFrame]:
         CONDITION | {"condition_occurrence_id": 104, "condition_concept_id": 4010253},
         CONDITION | {"condition_occurrence_id": 106, "condition_concept_id": 999001},
         CONDITION | {"condition_occurrence_id": 108, "condition_source_concept_id": 0},
-        CONDITION | {"condition_occurrence_id": 114, "condition_end_date": "2019-02-27"},
+        CONDITION | {"condition_occurrence_id": 114, "condition_end_date": "2019-02-27", "condition_source_concept_id": 0},
         CONDITION | {"condition_occurrence_id": 115, "person_id": 3, **late},
         CONDITION | {"condition_occurrence_id": 118, "person_id": 2, "visit_occurrence_id": 2, "condition_concept_id": 26662},
         CONDITION | {"condition_occurrence_id": 119, "person_id": 2, "visit_occurrence_id": 2, "condition_concept_id": 4000001},
