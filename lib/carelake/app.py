@@ -80,6 +80,11 @@ def parser(job: str) -> argparse.ArgumentParser:
     if job == "quality":
         p.add_argument("--digest", action="store_true", help="print per table a hash of its rows")
         p.add_argument("--storage", action="store_true", help="verify files and log")
+        p.add_argument(
+            "--dqd",
+            metavar="FILE",
+            help="copy the results here, for the viewer of OHDSI's Data Quality Dashboard",
+        )
     if job == "generate":
         p.add_argument("--out", required=True, metavar="DIR", help="where the population is written")
         p.add_argument(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carelake import learning, quality
@@ -14,7 +15,7 @@ from carelake.core.lake import DeltaLake
 from carelake.core.progress import Progress
 from carelake.core.run import new_run_id, now
 from carelake.core.runlog import RunLog, published
-from carelake.errors import QualityGateError
+from carelake.errors import InputError, QualityGateError
 from carelake.pipeline import Run, check_mark
 from carelake.report.write import PLACE, write
 
@@ -88,15 +89,7 @@ def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any
         "score": "score",
     }.get(job, getattr(options, "until", None) or "report")
     if job == "quality":
-        failed = [r for r in quality.check(run.lake, run.log, _tables(run)) if r["status"] == "fail"]
-        run.log.flush()
-        for r in failed:
-            print(
-                f"fail {r['check_name']} {r['table_name']} {r['rows_violating']} of {r['rows_checked']}",
-                flush=True,
-            )
-        if failed:
-            raise QualityGateError(f"{len(failed)} quality checks failed: see ops/check_result")
+        _check(options, run)
         return
     if job in ("pipeline", "to_bronze"):
         run.bronze()
@@ -130,6 +123,25 @@ def _report(run: Run, note: dict[str, Any]) -> None:
             as_of=str(run.settings()["as_of"]), synthetic=run.is_sample,
         )  # fmt: skip
     note["last_lines"] = [f"{name}: {uri}" for name, uri in learning.links(run.lake.root).items()]
+
+
+def _check(options: argparse.Namespace, run: Run) -> None:
+    """Check what was published last and print what came out. Raises QualityGateError."""
+    run.lake.pinned |= {name: p.version for name, p in run.before.items()}
+    tables = [t for t in _tables(run) if t.name in run.before]
+    cdm = [t for t in tables if t.name.startswith("silver/omop/")]
+    checked = quality.check(run.lake, run.log, tables, cdm, run.config.quality, publishes=False)
+    run.log.flush()
+    for line in quality.report(checked):
+        print(line, flush=True)
+    if options.dqd:
+        text = run.lake.storage.read_text(quality.PLACE) if cdm else None
+        if text is None:
+            raise InputError("--dqd: the lake has published no OMOP table: run the pipeline first")
+        Path(options.dqd).write_text(text, encoding="utf-8")
+    stopping = checked.stopping(run.config.gate)
+    if stopping:
+        raise QualityGateError(f"{len(stopping)} quality checks failed: see ops/check_result")
 
 
 def _tables(run: Run) -> list[Any]:

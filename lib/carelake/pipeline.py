@@ -223,7 +223,7 @@ class Run:
         return [s for s in self.plan() if s.name.startswith("gold/") and (s.name in later) == after_scores]
 
     def gate(self) -> None:
-        """Stop a promotion when a fatal check fails on what this run wrote. Raises QualityGateError."""
+        """Stop a promotion when a check of a severity of `gate` fails on what this run wrote. Raises QualityGateError."""
         written = {r.table for r in self.results if not r.skipped} - self._checked
         tables = [
             t
@@ -233,10 +233,13 @@ class Run:
         if not tables:
             return
         self._checked |= written
-        failed = [r for r in check(self.lake, self.log, tables) if r["status"] == "fail"]
+        omop = [t for n, t in self.catalog.declared.items() if n.startswith("silver/omop/")]
+        cdm = omop if any(t in omop for t in tables) else []
+        failed = check(self.lake, self.log, tables, cdm, self.config.quality).stopping(self.config.gate)
         self.log.flush()
-        if failed and "fatal" in self.config.gate:
-            names = ", ".join(sorted({f"{r['check_name']} of {r['table_name']}" for r in failed}))
+        if failed:
+            what = sorted(f"{r['check_name']} of {r['table_name']}.{r['field_name'] or '*'}" for r in failed)
+            names = ", ".join(what[:10]) + (f" and {len(what) - 10} more" if len(what) > 10 else "")
             raise QualityGateError(
                 f"the quality gate failed: {names}; nothing was published, see ops/check_result"
             )

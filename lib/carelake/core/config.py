@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import yaml
 from carelake.errors import ConfigError
 
 HOME = Path(os.environ.get("CARELAKE_HOME", Path(__file__).resolve().parents[3]))
+SEVERITIES = ("fatal", "convention", "characterization")  # of quality checks, as OHDSI's dashboard has them
 _SENDER = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 
 
@@ -39,6 +40,50 @@ class Sender:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """A site's threshold of one check of the dashboard in place of OHDSI's."""
+
+    check: str
+    table: str
+    percent: float  # of the rows that may violate it
+    reason: str
+    field: str | None = None
+    concept_id: int | None = None
+    vocabulary: str | None = None  # only with a vocabulary whose version begins so
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """Rows with this concept in this field do not count as violating the check."""
+
+    check: str
+    table: str
+    field: str
+    concept_id: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far a table may move from the last published run before it is reported."""
+
+    rows: float = 0.5  # change of the number of rows, as a share of the earlier number
+    null_share: float = 0.1  # change of the share of NULL in a field
+    psi: float = 0.25  # population stability index of a field's concepts
+    min_rows: int = 100  # smaller tables are not judged
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a site says about the quality checks (conf/quality.yaml); each exception with its reason."""
+
+    exclude_tables: dict[str, str] = field(default_factory=dict)
+    thresholds: tuple[Threshold, ...] = ()
+    exempt: tuple[Exemption, ...] = ()
+    drift: Drift = Drift()
+
+
+@dataclass(frozen=True)
 class Config:
     """One run's configuration."""
 
@@ -47,7 +92,8 @@ class Config:
     sample: tuple[Sender, ...] = ()  # the bundled sample, landed when no source is given
     write_threads: int = 3
     vocabulary: str | None = None
-    gate: tuple[str, ...] = ("fatal",)
+    gate: tuple[str, ...] = ("fatal", "convention")
+    quality: Quality = Quality()
 
     def sender(self, name: str) -> Sender | None:
         """The sender of this name."""
@@ -81,6 +127,7 @@ def _typed(cls: type[Any], given: dict[str, Any], where: str) -> dict[str, Any]:
         wrong = (
             (kinds.startswith("int") and not isinstance(value, int))
             or (kinds.startswith("str") and not isinstance(value, str))
+            or (kinds.startswith("float") and (isinstance(value, bool) or not isinstance(value, int | float)))
             or (kinds.startswith("bool") and not isinstance(value, bool))
             or (kinds.startswith("date") and not isinstance(value, date))
         )
@@ -94,6 +141,40 @@ def sender_from(name: str, given: dict[str, Any]) -> Sender:
     if not _SENDER.match(name):
         raise ConfigError(f"source {name!r}: a name has small letters, digits and _ and begins with a letter")
     return Sender(**_typed(Sender, {"name": name, **given}, f"source {name}"))
+
+
+def _gate(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, list) or not set(given) <= set(SEVERITIES):
+        raise ConfigError(f"gate takes a list of severities, of {', '.join(SEVERITIES)}")
+    return tuple(given)
+
+
+def quality_from(shared: dict[str, Any], own: dict[str, Any]) -> Quality:
+    """conf/quality.yaml, and over it the `quality` block of an environment; lists grow, a later entry wins. Raises ConfigError."""
+    _typed(Quality, {**shared, **own}, "quality")
+    excluded = {**(shared.get("exclude_tables") or {}), **(own.get("exclude_tables") or {})}
+    thresholds = [
+        Threshold(**_typed(Threshold, t, "quality: thresholds")) for t in _entries("thresholds", shared, own)
+    ]
+    for t in thresholds:
+        if not 0 <= t.percent <= 100:
+            raise ConfigError(f"quality: the threshold of {t.check} of {t.table} is no percentage")
+    exempt = [Exemption(**_typed(Exemption, e, "quality: exempt")) for e in _entries("exempt", shared, own)]
+    reasons = [(what, str(reason or "")) for what, reason in excluded.items()]
+    reasons += [(t.check, t.reason) for t in thresholds] + [(e.check, e.reason) for e in exempt]
+    for what, reason in reasons:
+        if not reason.strip():
+            raise ConfigError(f"quality: the exception for {what} has no reason: give one")
+    moved = {**(shared.get("drift") or {}), **(own.get("drift") or {})}
+    drift = Drift(**_typed(Drift, moved, "quality: drift"))
+    return Quality(excluded, tuple(thresholds), tuple(exempt), drift)
+
+
+def _entries(name: str, *blocks: dict[str, Any]) -> list[dict[str, Any]]:
+    found = [entry for b in blocks for entry in b.get(name) or []]
+    if not all(isinstance(e, dict) for e in found):
+        raise ConfigError(f"quality: {name} is a list of mappings")
+    return found
 
 
 def load(env: str, home: Path = HOME) -> Config:
@@ -113,7 +194,9 @@ def load(env: str, home: Path = HOME) -> Config:
         sample.append(replace(one, path=str(home / one.path) if one.path else None))
     merged["sample"] = tuple(sample)
     if "gate" in merged:
-        merged["gate"] = tuple(merged["gate"])
+        merged["gate"] = _gate(merged["gate"])
+    quality = _read(conf / "quality.yaml") if (conf / "quality.yaml").exists() else {}
+    merged["quality"] = quality_from(quality, merged.pop("quality", None) or {})
     return Config(
         **_typed(Config, {"env": Path(env).stem, "senders": senders, **merged}, f"configuration {own.name}")
     )

@@ -85,8 +85,17 @@ CHECK_RESULT = Table(
         Field("rows_violating", "bigint", "Rows that break it"),
         Field("threshold", "double", "Share of violating rows that is still a pass"),
         Field("status", "string", "pass, warn, fail, not_applicable, error", required=True),
+        Field("severity", "string", "fatal, convention, characterization (OHDSI's), drift"),
+        Field("check_id", "string", "The check by one name; of the dashboard's checks its checkId"),
+        Field("unit_concept_id", "int", "The unit, where a check is about a concept with a unit"),
+        Field(
+            "examples", "array<bigint>", "Ids of a few records that break it: the table's key, or the person"
+        ),
+        Field(
+            "note", "string", "Why it is not applicable, why its threshold is the site's; of drift the figure"
+        ),
     ),
-    key=("run_id", "check_name", "table_name", "field_name"),
+    key=("run_id", "check_name", "table_name", "field_name", "check_id"),
 )
 SNAPSHOT = Table(
     name="ops/snapshot",
@@ -101,4 +110,17 @@ SNAPSHOT = Table(
     ),
     key=("run_id", "table_name"),
 )
-OPS = (RUN, FILE, LEDGER, QUARANTINE, CHECK_RESULT, SNAPSHOT)
+PROFILE = Table(
+    name="ops/profile",
+    doc="What the OMOP tables of a run looked like, for drift: rows of a table, NULLs of a field, rows of its commonest concepts.",
+    fields=(
+        Field("run_id", "string", "The run", required=True),
+        Field("table_name", "string", "The table", required=True),
+        Field("field_name", "string", "The field; NULL = the table"),
+        Field("measure", "string", "rows, nulls, concept", required=True),
+        Field("bucket", "int", "The concept; NULL = all rows"),
+        Field("value", "bigint", "Rows", required=True),
+    ),
+    key=("run_id", "table_name", "field_name", "measure", "bucket"),
+)
+OPS = (RUN, FILE, LEDGER, QUARANTINE, CHECK_RESULT, PROFILE, SNAPSHOT)

@@ -10,7 +10,7 @@ from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from carelake import __version__
-from carelake.core.ops import CHECK_RESULT, FILE, LEDGER, OPS, QUARANTINE, RUN, SNAPSHOT
+from carelake.core.ops import CHECK_RESULT, FILE, LEDGER, OPS, PROFILE, QUARANTINE, RUN, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,10 +112,15 @@ class RunLog:
         with self._lock:
             self._waiting.setdefault(CHECK_RESULT.name, []).extend(rows)
 
+    def profile(self, rows: list[dict[str, Any]]) -> None:
+        """Note what the tables look like; written by `flush`."""
+        with self._lock:
+            self._waiting.setdefault(PROFILE.name, []).extend(rows)
+
     def flush(self) -> None:
         """Write the rows noted so far: the ledger first, files last, since they mark a landing as done."""
         with self._lock:
-            for table in (LEDGER, CHECK_RESULT, FILE):
+            for table in (LEDGER, CHECK_RESULT, PROFILE, FILE):
                 rows = self._waiting.pop(table.name, [])
                 if rows:
                     self.lake.append(table, self._frame(table, rows), {"run": self.run_id})

@@ -1,64 +1,18 @@
-"""Checks over whole tables: keys, the ledger, files and log; and the digest by which two lakes are compared."""
+"""What a lake holds as it lies there: the digest by which two lakes are compared, faults of files and logs."""
 
 from __future__ import annotations
 
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as F
-
 from carelake.core.jvm import jvm
-from carelake.core.ops import LEDGER
 from carelake.core.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from carelake.core.lake import DeltaLake
-    from carelake.core.runlog import RunLog
     from carelake.core.table import Table
-
-
-def check(lake: DeltaLake, log: RunLog, tables: Iterable[Table]) -> list[dict[str, Any]]:
-    """Keys unique and the ledger balanced, in two queries. Writes ops/check_result; returns its rows."""
-    there = [t for t in tables if lake.version(t) >= 0]
-    counted = _key_counts(lake, there)
-    rows = [
-        {
-            "check_name": "primary_key_unique", "level": "table", "table_name": t.name, "field_name": None,
-            "rows_checked": n, "rows_violating": n - n_keys, "threshold": 0.0, "status": "pass" if n == n_keys else "fail",
-        }
-        for t, (n, n_keys) in ((t, counted.get(t.name, (0, 0))) for t in there)
-    ]  # fmt: skip
-    outcome = "rows_written + rows_duplicate + rows_superseded + rows_excluded + rows_quarantined"
-    balance = lake.read(LEDGER).selectExpr("count(*) AS n", f"count_if(rows_in <> {outcome}) AS bad").first()
-    n, bad = (int(balance["n"]), int(balance["bad"])) if balance else (0, 0)
-    rows.append({
-        "check_name": "ledger_balances", "level": "lake", "table_name": LEDGER.name, "field_name": None,
-        "rows_checked": n, "rows_violating": bad, "threshold": 0.0, "status": "fail" if bad else "pass",
-    })  # fmt: skip
-    full = [{"run_id": log.run_id, "concept_id": None, **r} for r in rows]
-    log.check_results(full)
-    return full
-
-
-def _key_counts(lake: DeltaLake, tables: list[Table]) -> dict[str, tuple[int, int]]:
-    """Rows and different keys of each table that has rows.
-
-    One aggregation over hashes of all keys, 96 bits: a plan per table cost a tenth of a small run, and among 10^10 rows
-    two keys share a hash with a probability of 10^-9.
-    """
-    if not tables:
-        return {}
-    keys = []
-    for t in tables:
-        args = _hashed(t.key)
-        keys.append(
-            lake.read(t).selectExpr(f"'{t.name}' AS name", f"xxhash64({args}) AS x", f"hash({args}) AS m")
-        )
-    once = reduce(lambda a, b: a.union(b), keys).groupBy("name", "x", "m").count()
-    counted = once.groupBy("name").agg(F.expr("sum(`count`)").alias("n"), F.expr("count(*)").alias("n_keys"))
-    return {r["name"]: (int(r["n"]), int(r["n_keys"])) for r in counted.collect()}
 
 
 def _hashed(columns: Iterable[str]) -> str:
