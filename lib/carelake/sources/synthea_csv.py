@@ -89,9 +89,9 @@ SOURCE = Source(
     versions_kept=frozenset({"patients"}),
 )
 
-SOURCE.mapping(kind="claims", beside=("claims_transactions", "payers", "encounters"), into=CLAIM)(
-    money.claims
-)
+SOURCE.mapping(
+    kind="claims", beside=("claims_transactions", "payers", "encounters"), into=CLAIM, refers=money.concerned
+)(money.claims)
 SOURCE.mapping(kind="claims_transactions", into=CLAIM_LINE)(money.claim_lines)
 
 
@@ -321,7 +321,7 @@ def providers(rows: DataFrame) -> DataFrame:
     )  # fmt: skip
 
 
-@SOURCE.mapping(kind="payer_transitions", beside=("payers",), into=COVERAGE)
+@SOURCE.mapping(kind="payer_transitions", beside=("payers",), into=COVERAGE, refers=money.of_payers)
 def coverage(rows: DataFrame) -> DataFrame:
     """Spans of insurance until the day before the next begins; before 3.1 whole years.
 

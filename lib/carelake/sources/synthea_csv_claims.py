@@ -64,6 +64,33 @@ def _money(rows: DataFrame) -> DataFrame:
     return turned.groupBy("_sender", "CLAIMID").agg(*[F.expr(s) for s in sums])
 
 
+def concerned(own: DataFrame, changed: DataFrame) -> DataFrame:
+    """Claims (bronze records) of which a transaction, the encounter or a payer is among the changed records."""
+
+    def said(frame: DataFrame, *columns: str) -> DataFrame:
+        return fields(frame, columns, sep=",", quoted=True)
+
+    named = said(changed, "CLAIMID").selectExpr(
+        "CASE kind WHEN 'claims_transactions' THEN concat('claim|', CLAIMID) ELSE concat(kind, '|', record_key) END AS _named"
+    )
+    ways = (
+        "concat('claim|', record_key)", "concat('encounters|', APPOINTMENTID)",
+        "concat('payers|', PRIMARYPATIENTINSURANCEID)", "concat('payers|', SECONDARYPATIENTINSURANCEID)",
+    )  # fmt: skip
+    asked = said(own, "APPOINTMENTID", "PRIMARYPATIENTINSURANCEID", "SECONDARYPATIENTINSURANCEID").selectExpr(
+        "*", f"explode(array({', '.join(ways)})) AS _named"
+    )
+    found = asked.join(named.distinct(), "_named", how="left_semi")
+    return found.select(*own.columns).dropDuplicates(["file", "byte_offset", "ingested_at"])
+
+
+def of_payers(own: DataFrame, changed: DataFrame) -> DataFrame:
+    """Payer transitions (bronze records) to one of the changed payers."""
+    payers = changed.selectExpr("record_key AS PAYER").distinct()
+    asked = fields(own, ("PAYER",), sep=",", quoted=True)
+    return asked.join(payers, "PAYER", how="left_semi").select(*own.columns)
+
+
 def claims(rows: DataFrame) -> DataFrame:
     """One row per payer that answered a claim: the second has the claim's id with `|2`, and no charge of its own.
 
