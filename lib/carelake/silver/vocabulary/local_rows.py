@@ -29,6 +29,7 @@ _CONCEPT = ("concept_id", "concept_name", "domain_id", "vocabulary_id", "concept
 _MAP = ("source_code", "source_vocabulary_id", "target_concept_id")
 _USAGI = ("sourcecode", "mappingstatus", "conceptid")
 _USAGI_VOCABULARY = ("add_info:sourcevocabularyid", "sourcevocabularyid")
+_USAGI_CONCEPT = "add_info:sourceconceptid"
 _TYPES = {
     "": "to", "MAPS_TO": "to", "EVENT": "to", "MAPS_TO_VALUE": "value", "VALUE": "value",
 }  # fmt: skip
@@ -113,7 +114,8 @@ def _usagi(file: Entry) -> Iterator[Row]:
         if kind == "value":
             values[code] = min(target, values.get(code, target))
         if kind in ("to", "value"):
-            made = _usagi_row(code, row, target if kind == "to" else 0)
+            own = row.get(_USAGI_CONCEPT) and _number(file, line, row, _USAGI_CONCEPT)
+            made = _usagi_row(code, row, target if kind == "to" else 0) | {"source_concept_id": str(own or 0)}
             mine = targets.setdefault(code, [])
             if kind == "to" or not mine:
                 mine.append(made)
@@ -127,7 +129,6 @@ def _usagi_row(code: tuple[str, str], row: Row, target: int) -> Row:
     return {
         "source_code": code[1],
         "source_vocabulary_id": code[0],
-        "source_concept_id": row.get("add_info:sourceconceptid") or "0",
         "source_code_description": row.get("sourcename"),
         "target_concept_id": str(target),
         "target_vocabulary_id": None,
