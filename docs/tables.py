@@ -27,6 +27,7 @@ NOT_WRITTEN = {
 ELSEWHERE = {
     "silver/conformed/version": "`silver/conformed/conform.py` (version_step), from every `bronze/<sender>`",
     "silver/link/person_history": "`pipeline.py`, from `silver/link/person` before and after the run",
+    "silver/link/concept_change": "`pipeline.py`, from `silver/link/event` before and after a run that mapped anew",
     "gold/risk_score": "`learning.py`, from the predictions of `models/*` on their cohort and features",
 }
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 # Written from more than tables: the links before and after a run; a model's predictions.
-WRITTEN_BY_THE_PIPELINE = frozenset({"silver/link/person_history", "gold/risk_score"})
+WRITTEN_BY_THE_PIPELINE = frozenset(
+    {"silver/link/person_history", "silver/link/concept_change", "gold/risk_score"}
+)
 
 
 @dataclass(frozen=True)

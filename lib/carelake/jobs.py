@@ -91,10 +91,17 @@ def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any
     if job == "quality":
         _check(options, run)
         return
+    if job in ("pipeline", "to_silver") and until != "bronze":
+        for name in (
+            run.lacking_vocabulary()
+        ):  # refused here, before anything is written, when it cannot serve at all
+            print(f"vocabulary: there is no {name}; its table stays empty", flush=True)
     if job in ("pipeline", "to_bronze"):
         run.bronze()
     if job in ("pipeline", "to_silver") and until != "bronze":
         run.silver()
+        for table, n in (run.concepts_changed or {}).items():
+            print(f"vocabulary: {n} rows of {table} changed concept", flush=True)
         run.gate()
     if job in ("to_gold", "train", "score", "report"):
         run.lake.pinned |= {
@@ -185,4 +192,5 @@ def _fill(note: dict[str, Any], run: Run, status: str) -> None:
         "sources": run.log.ledger,
         "models": run.models,
         "persons_affected": run.persons_affected,
+        "concepts_changed": run.concepts_changed,
     }  # fmt: skip

@@ -24,6 +24,8 @@ from carelake.silver.affected import LINKS
 from carelake.silver.conformed.conform import Member
 from carelake.silver.conformed.encounter import ENCOUNTER
 from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed
+from carelake.silver.vocabulary.cdm_tables import lacking
+from carelake.silver.vocabulary.folder import settings as vocabulary_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +60,9 @@ class Run:
     before: dict[str, Published] = field(default_factory=dict)
     extract_date: date | None = None
     persons_affected: int = 0
+    concepts_changed: dict[str, int] | None = (
+        None  # rows per OMOP table; None when codes were not mapped anew
+    )
     published_new: bool = False
     _increment: Increment | None = None
     _members: list[Member] | None = None
@@ -170,6 +175,7 @@ class Run:
         person = self.catalog.declared["silver/omop/person"]
         if any(not r.skipped for r in done):
             self._person_history()
+            self._concept_change(done)
             whom = self.increment.affected
             examined = self.increment.examined() if whom else None
             omop_ledger(self.lake, self.log, self.members, person, whom.records if whom else None, examined)
@@ -200,12 +206,39 @@ class Run:
             old.pinned[table.name] = self.before[table.name].version if table.name in self.before else -1
         seen = changes(old.read(PERSON_LINK), self.lake.read(PERSON_LINK), self.log.started_at)
         moved = PERSON_HISTORY.conform(seen).selectExpr("*", f"'{self.log.run_id}' AS _run")
+        self._add_history(PERSON_HISTORY, old, moved)
+
+    def _add_history(self, table: Table, old: DeltaLake, rows: DataFrame) -> None:
+        """Add rows to what was published of a table; what a run that never published has added is written over."""
         meta = {"run": self.log.run_id}
-        if self.lake.head(PERSON_HISTORY) == old.pinned[PERSON_HISTORY.name]:
-            commit = self.lake.append(PERSON_HISTORY, moved, meta)
+        if self.lake.head(table) == old.pinned[table.name]:
+            commit = self.lake.append(table, rows, meta)
         else:
-            commit = self.lake.replace(PERSON_HISTORY, old.read(PERSON_HISTORY).unionByName(moved), meta)
-        self.results.append(StepResult(PERSON_HISTORY.name, commit.version, commit.rows, 0, 0.0, "", {}))
+            commit = self.lake.replace(table, old.read(table).unionByName(rows), meta)
+        self.results.append(StepResult(table.name, commit.version, commit.rows, 0, 0.0, "", {}))
+
+    def _concept_change(self, done: list[StepResult]) -> None:
+        """When codes were mapped anew, keep and count what published events changed concept."""
+        from carelake.silver.link.concept_change import CONCEPT_CHANGE, changes, per_table
+        from carelake.silver.link.tables import EVENT_LINK
+        from carelake.silver.vocabulary.cdm_tables import VOCABULARY_TABLE
+        from carelake.silver.vocabulary.tables import CODE_MAP
+
+        mapped_anew = any(r.table == CODE_MAP.name and not r.skipped for r in done)
+        if not mapped_anew or EVENT_LINK.name not in self.before:
+            return
+        old = DeltaLake(self.lake.spark, self.lake.root)
+        for table in (EVENT_LINK, VOCABULARY_TABLE, CONCEPT_CHANGE):
+            old.pinned[table.name] = self.before[table.name].version if table.name in self.before else -1
+        seen = changes(
+            old.read(EVENT_LINK), self.lake.read(EVENT_LINK),
+            old.read(VOCABULARY_TABLE), self.lake.read(VOCABULARY_TABLE), self.log.started_at,
+        )  # fmt: skip
+        self._add_history(
+            CONCEPT_CHANGE, old, CONCEPT_CHANGE.conform(seen).selectExpr("*", f"'{self.log.run_id}' AS _run")
+        )
+        mine = self.lake.read(CONCEPT_CHANGE).where(f"_run = '{self.log.run_id}'")
+        self.concepts_changed = {r["table"]: int(r["n_rows"]) for r in per_table(mine).collect()}
 
     def gold(self) -> None:
         """Cohorts, measures, features: what does not come after scores."""
@@ -260,6 +293,11 @@ class Run:
         """The steps of silver and gold for this lake's senders."""
         return self.catalog.plan(self.members)
 
+    def lacking_vocabulary(self) -> list[str]:
+        """Vocabulary files without which a table stays empty. Raises InputError when the vocabulary cannot serve at all."""
+        given = vocabulary_settings(self.vocabulary or self.config.vocabulary, self.config.local_maps)
+        return lacking(**given)
+
     def settings(self) -> dict[str, Any]:
         """Values that steps may ask for."""
         if self.extract_date is None:
@@ -272,7 +310,7 @@ class Run:
     def _early_settings(self) -> dict[str, Any]:
         """Those that are known before any record is read."""
         return {
-            "vocabulary": self.vocabulary or self.config.vocabulary,
+            **vocabulary_settings(self.vocabulary or self.config.vocabulary, self.config.local_maps),
             "senders": self._sender_dicts(self.senders()),
             "release": __version__,
         }

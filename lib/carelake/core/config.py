@@ -92,6 +92,9 @@ class Config:
     sample: tuple[Sender, ...] = ()  # the bundled sample, landed when no source is given
     write_threads: int = 3
     vocabulary: str | None = None
+    local_maps: str | None = (
+        None  # a folder of maps and concepts of the site's own; else beside the vocabulary
+    )
     gate: tuple[str, ...] = ("fatal", "convention")
     quality: Quality = Quality()
 

@@ -27,8 +27,10 @@ class Setting:
 AS_OF = Setting("as_of", "the day on which gold, models and scores ask their questions (datetime.date)")
 EXTRACT_DATE = Setting("extract_date", "the latest extract date of any landed file (datetime.date)")
 VOCABULARY = Setting(
-    "vocabulary", "an OMOP vocabulary folder as Athena ships it, or None for the bundled subset (str | None)"
+    "vocabulary", "files of an OMOP vocabulary folder, or None for the bundled subset (Files | None)"
 )
+LOCAL_CONCEPTS = Setting("local_concepts", "files of a site's own concepts (Files)")
+LOCAL_MAPS = Setting("local_maps", "files of a site's own maps from codes to concepts (Files)")
 SENDERS = Setting(
     "senders", "name, priority, time zone and type concept of each sender (tuple of dicts, sorted by name)"
 )

@@ -80,6 +80,27 @@ class Storage:
         finally:
             stream.close()
 
+    def read_bytes(self, name: str, start: int = 0, length: int = -1) -> bytes:
+        """Bytes of a file from `start` on: `length` of them, or up to its end. Raises OSError when it cannot be read."""
+        if self.local:
+            with local_path(self.path(name)).open("rb") as f:
+                f.seek(start)
+                return f.read(length)
+        from py4j.protocol import Py4JError
+
+        fs, path, gateway = self._hadoop(name)
+        try:
+            stream = fs.open(path)
+            try:
+                stream.seek(start)
+                io = gateway.org.apache.commons.io
+                bounded = stream if length < 0 else io.input.BoundedInputStream(stream, length)
+                return bytes(io.IOUtils.toByteArray(bounded))
+            finally:
+                stream.close()
+        except Py4JError:
+            raise OSError(f"{self.path(name)} cannot be read") from None
+
     def write_text(self, name: str, text: str, *, exclusive: bool = False) -> bool:
         """Write a small file whole; with `exclusive` only when it is not there. Returns whether it was written."""
         if self.local:

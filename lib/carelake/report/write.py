@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from carelake.ml.tracking import current, read_artifacts
 from carelake.report.facts import GateFacts, ModelFacts, gather
 from carelake.report.page import page
+from carelake.report.usagi import write as write_worklist
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,9 +29,13 @@ def write(
     as_of: str,
     synthetic: bool,
 ) -> str:
-    """Write `report/index.html` of the lake; returns its URI. Without `tracking` the page has no model."""
+    """Write `report/index.html` and the worklist of codes of the lake; returns the page's URI.
+
+    Without `tracking` the page has no model.
+    """
     found = [m for model in models if tracking for m in _facts(model, tracking)]
     facts = gather(lake, omop, found, as_of=as_of, synthetic=synthetic)
+    write_worklist(lake)
     lake.storage.write_text(PLACE, page(facts))
     return lake.storage.path(PLACE)
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from carelake.silver.vocabulary.cdm_tables import CONCEPT, CONCEPT_RELATIONSHIP, SOURCE_TO_CONCEPT_MAP
-from carelake.silver.vocabulary.code_map import code_map
+from carelake.silver.vocabulary.code_map import code_map, look_up
 from carelake.silver.vocabulary.tables import CODE_MAP
 from tests.helpers.tables import frame
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 Targets = dict[str, list[tuple[Any, ...]]]
 REPLACED = "Concept replaced by"
@@ -59,6 +59,22 @@ CONCEPTS = [
     _c(30, "00002871517", "NDC", None, invalid_reason="D"),
     _c(31, "00002871517", "NDC", None),
     _c(32, "08", "CVX"),
+    # a chain of nine replacements, of which eight are followed
+    *[_c(40 + n, f"chain {n}", standard=None, invalid_reason="U") for n in range(1, 10)],
+    # two circles: one of three that leads out by a fourth, one that leads nowhere
+    *[_c(50 + n, f"ring {n}", standard=None, invalid_reason="U") for n in range(3)],
+    *[_c(60 + n, f"maze {n}", standard=None, invalid_reason="U") for n in range(2)],
+    _c(70, "fork", standard=None, invalid_reason="U"),
+    _c(71, "stale map", standard=None),
+    _c(72, "lost standing", standard=None, invalid_reason="U"),
+    # NDC: 00002-8715-17 alone may be 0002-8715-17; two may be 1234567890
+    _c(80, "11111222233", "NDC", None),
+    _c(81, "12345067890", "NDC", None),
+    _c(82, "01234567890", "NDC", None),
+    _c(90, "99213", "CPT4", "S", domain_id="Observation"),
+    _c(91, "G0444", "HCPCS", "S", domain_id="Procedure"),
+    _c(92, "J1885", "HCPCS", "S", domain_id="Drug"),
+    _c(93, "J1885", "CPT4", "S", domain_id="Observation"),
 ]
 RELATIONSHIPS = [
     _r(10, 2),
@@ -79,22 +95,52 @@ RELATIONSHIPS = [
     _r(22, 1),
     _r(30, 2),
     _r(31, 1),
+    *[_r(40 + n, 41 + n, REPLACED) for n in range(1, 9)],
+    _r(49, 2, REPLACED),
+    *[_r(50 + n, 50 + (n + 1) % 3, REPLACED) for n in range(3)],
+    _r(52, 1, REPLACED),
+    _r(60, 61, REPLACED),
+    _r(61, 60, REPLACED),
+    _r(70, 1, REPLACED),
+    _r(70, 12, REPLACED),
+    _r(71, 72),
+    _r(72, 2, REPLACED),
+    _r(81, 1),
+    _r(82, 2),
 ]
-LOCAL = [_m("I10", 2), _m("I11", 2), _m("E1122", 2), _m("I12", 3), _m("I13", 1, invalid_reason="D")]
+OWN = {"source_vocabulary_id": "urn:oid:1.2.3", "_map": "lab"}
+LOCAL = [
+    _m("L1", 12, **OWN, source_concept_id=2_000_001_001),
+    _m("L2", 2, **OWN, _value_as_concept_id=1),
+    _m("L3", 1, **OWN),
+    _m("L3", 2, **OWN),
+    _m("L4", 0, **OWN),
+    _m("4548-4", 1, source_vocabulary_id="http://loinc.org", _map="lab"),
+    _m("I10", 2),
+    _m("I11", 2),
+    _m("E1122", 2),
+    _m("I12", 3),
+    _m("I13", 1, invalid_reason="D"),
+]
 
 
 @pytest.fixture(scope="module")
-def targets(spark: SparkSession) -> Targets:
-    """Per code: source concept, concept, value, number, provenance, domain of the source, domain of the target."""
-    out = CODE_MAP.conform(
+def made(spark: SparkSession) -> DataFrame:
+    """The map of all cases."""
+    return CODE_MAP.conform(
         code_map(
             frame(spark, CONCEPT, *CONCEPTS),
             frame(spark, CONCEPT_RELATIONSHIP, *RELATIONSHIPS),
             frame(spark, SOURCE_TO_CONCEPT_MAP, *LOCAL),
         )
-    )
+    ).cache()
+
+
+@pytest.fixture(scope="module")
+def targets(made: DataFrame) -> Targets:
+    """Per code: source concept, concept, value, number, provenance, domain of the source, domain of the target."""
     found: Targets = {}
-    for r in sorted(out.collect(), key=lambda r: (r.code, r.target_no)):
+    for r in sorted(made.collect(), key=lambda r: (r.code, r.target_no)):
         row = (r.source_concept_id, r.concept_id, r.value_as_concept_id, r.target_no, r.provenance)
         found.setdefault(r.code, []).append((*row, r.source_domain_id, r.domain_id))
     return found
@@ -129,10 +175,24 @@ def test_a_known_code_that_maps_to_nothing_is_one_row_with_concept_0(targets: Ta
     assert targets["deleted"] == [_plain(4, 0, "Condition", None)]
 
 
-def test_a_replaced_concept_takes_the_meaning_of_its_successor_up_to_three_steps_away(
+def test_a_replaced_concept_takes_the_meaning_of_its_successor_along_a_chain_of_eight(
     targets: Targets,
 ) -> None:
-    assert [targets[code][0][1] for code in ("next", "near", "far", "too far")] == [1, 1, 1, 0]
+    assert [targets[code][0][1] for code in ("next", "near", "far", "too far")] == [1, 1, 1, 1]
+    assert [targets[f"chain {n}"][0][1] for n in range(1, 10)] == [0, 2, 2, 2, 2, 2, 2, 2, 2]
+
+
+def test_of_several_successors_the_nearest_with_a_meaning_decides(targets: Targets) -> None:
+    assert [t[1] for t in targets["fork"]] == [1]
+
+
+def test_circles_of_replacements_end_and_give_what_leads_out_of_them(targets: Targets) -> None:
+    assert [targets[f"ring {n}"][0][1] for n in range(3)] == [1, 1, 1]
+    assert [targets[f"maze {n}"][0][1] for n in range(2)] == [0, 0]
+
+
+def test_a_map_to_a_concept_that_lost_its_standing_goes_on_to_its_successor(targets: Targets) -> None:
+    assert targets["stale map"] == [_plain(71, 2, "Condition", "Observation")]
 
 
 def test_maps_to_wins_over_replacement_and_a_circle_of_replacements_ends(targets: Targets) -> None:
@@ -167,3 +227,50 @@ def test_of_two_concepts_with_one_code_the_valid_one_is_used(targets: Targets) -
 def test_codes_of_the_vocabulary_are_brought_into_look_up_form_too(targets: Targets) -> None:
     assert targets["8"] == [_plain(32, 32, "Condition", "Condition")]
     assert "08" not in targets
+
+
+def test_a_10_digit_ndc_without_hyphens_means_a_drug_when_it_can_be_no_other(targets: Targets) -> None:
+    assert targets["0002871517"] == targets["00002871517"]  # 4-4-2, and 0000-2871-517 is no form of another
+    assert "1234567890" not in targets  # 12345-067-890 has no such form, 12345-0678-90 and 01234-5678-90 have
+    assert {code for code in targets if code.startswith("1111")} == {"11111222233"}
+
+
+def test_cpt_codes_are_found_under_hcpcs_and_the_other_way_round_unless_both_have_them(
+    spark: SparkSession, made: DataFrame
+) -> None:
+    got = made.where("vocabulary_id IN ('HCPCS', 'CPT4')").orderBy("vocabulary_id", "code").collect()
+    assert [(r.vocabulary_id, r.code, r.concept_id, r.source_concept_id) for r in got] == [
+        ("CPT4", "99213", 90, 90), ("CPT4", "G0444", 91, 91), ("CPT4", "J1885", 93, 93),
+        ("HCPCS", "99213", 90, 90), ("HCPCS", "G0444", 91, 91), ("HCPCS", "J1885", 92, 92),
+    ]  # fmt: skip
+
+
+def test_a_local_map_gives_several_targets_a_value_and_the_sites_own_source_concept(targets: Targets) -> None:
+    assert targets["L2"] == [(0, 2, 1, 0, "lab", None, "Observation")]
+    assert targets["L3"] == [
+        (0, 1, None, 0, "lab", None, "Condition"),
+        (0, 2, None, 1, "lab", None, "Observation"),
+    ]
+    assert targets["L1"][0][0] == 2_000_001_001
+
+
+def test_a_local_map_follows_the_replacement_of_its_target(targets: Targets) -> None:
+    assert targets["L1"] == [(2_000_001_001, 1, None, 0, "lab", None, "Condition")]
+
+
+def test_a_local_map_without_target_says_nothing_and_its_code_system_is_known_in_any_spelling(
+    targets: Targets, made: DataFrame
+) -> None:
+    assert "L4" not in targets
+    row = made.where("code = '4548-4'").first()
+    assert row is not None
+    assert (row.vocabulary_id, row.concept_id) == ("LOINC", 1)
+
+
+def test_only_the_codes_that_occur_are_taken_from_the_map(spark: SparkSession, made: DataFrame) -> None:
+    wanted = spark.createDataFrame(
+        [("SNOMED", "a"), ("SNOMED", "a"), ("ICD10CM", "a"), ("ICD10CM", "E11.21"), (None, "b")],
+        "vocabulary_id string, code string",
+    )
+    got = look_up(made, wanted).collect()
+    assert sorted((r.code, r.concept_id) for r in got) == [("E11.21", 1), ("E11.21", 2), ("a", 1)]

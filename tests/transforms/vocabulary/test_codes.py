@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from carelake.silver.vocabulary.codes import code_sql, vocabulary_sql
+from carelake.silver.vocabulary.codes import SPELLINGS, code_sql, vocabulary_sql
 from carelake.silver.vocabulary.units import ucum_sql
 
 if TYPE_CHECKING:
@@ -59,6 +59,32 @@ SYSTEMS = {
     "CMS Place of Service": "CMS Place of Service",
     "Visit": "Visit",
     "https://bluebutton.cms.gov/resources/variables/rev_cntr": "Revenue Code",
+    "SNOMEDCT": "SNOMED",
+    "urn:oid:2.16.840.1.113883.6.88": "RxNorm",
+    "urn:oid:2.16.840.1.113883.6.103": "ICD9CM",
+    "2.16.840.1.113883.6.104": "ICD9Proc",
+    "urn:oid:2.16.840.1.113883.6.12": "CPT4",
+    "urn:oid:2.16.840.1.113883.6.285": "HCPCS",
+    "2.16.840.1.113883.6.14": "HCPCS",
+    "urn:oid:2.16.840.1.113883.12.292": "CVX",
+    "urn:oid:2.16.840.1.113883.6.69": "NDC",
+    # HL7 v2 table 0396
+    "I10": "ICD10",
+    "I10P": "ICD10PCS",
+    "I9": "ICD9CM",
+    "I9CDX": "ICD9CM",
+    "I9CP": "ICD9Proc",
+    "C4": "CPT4",
+    "HPC": "HCPCS",
+    "NDC": "NDC",
+    "CVX": "CVX",
+    "UCUM": "UCUM",
+    "SNM3": "SNOMED",
+    # UMLS source abbreviations
+    "LNC": "LOINC",
+    "HCPT": "CPT4",
+    "MTHICD9": "ICD9CM",
+    "NUCCHCPT": "NUCC",
     "http://example.org/my-codes": None,
     "": None,
     "loinc.org.evil": None,
@@ -85,12 +111,29 @@ CODES = [
     ("NDC", "50242-0040-62", "50242004062"),
     ("NDC", "68992301003", "68992301003"),
     ("NDC", "0002871517", "0002871517"),
+    ("NDC", "68992-3010-3", "68992301003"),  # 5-4-1
+    ("NDC", "N400002871517", "00002871517"),  # as X12 and the CMS-1500 form write it
+    ("NDC", "n4 0002-8715-17", "00002871517"),
+    ("NDC", "0002-8715", "000028715"),  # a product in OMOP's nine digits
+    ("NDC", "00002 8715 17", "00002871517"),
     ("CVX", "08", "8"),
     ("CVX", "8", "8"),
     ("CVX", "140", "140"),
     ("CVX", "0", "0"),
     ("HCPCS", " g0444 ", "G0444"),
     ("CPT4", "90935", "90935"),
+    ("CPT4", "0042t", "0042T"),
+    ("CPT4", "99213-25", "99213"),
+    ("HCPCS", "J1885:JW:59", "J1885"),
+    ("HCPCS", "g0444 25", "G0444"),
+    ("HCPCS", "G0444-2", "G0444-2"),  # no modifier: kept, so that it is seen among the unmapped
+    ("ICD9CM", "V45.81", "V45.81"),
+    ("ICD9CM", "v4581", "V45.81"),
+    ("ICD9CM", "0011", "001.1"),
+    ("ICD9Proc", "0066", "00.66"),
+    ("ICD10CM", "u071", "U07.1"),
+    ("ICD10", "E149", "E14.9"),
+    ("RxNorm", " 314076 ", "314076"),
     ("UCUM", " mm[Hg] ", "mm[Hg]"),
     ("UCUM", "Mm", "Mm"),
     ("Revenue Code", "450", "0450"),
@@ -125,6 +168,17 @@ def test_a_code_system_is_known_in_every_spelling(spark: SparkSession) -> None:
     df = spark.createDataFrame([(s,) for s in SYSTEMS], "system string")
     got = {r[0]: r[1] for r in df.selectExpr("system", vocabulary_sql("system")).collect()}
     assert got == SYSTEMS
+
+
+def test_every_vocabulary_of_omop_that_is_known_is_known_by_its_own_name(spark: SparkSession) -> None:
+    df = spark.createDataFrame([(name,) for name in SPELLINGS], "system string")
+    wrong = df.selectExpr("system", f"{vocabulary_sql('system')} AS v").where("NOT (system <=> v)").collect()
+    assert wrong == []
+
+
+def test_no_spelling_means_two_vocabularies() -> None:
+    every = [spelling for spellings in SPELLINGS.values() for spelling in spellings]
+    assert sorted(every) == sorted(set(every))
 
 
 @pytest.mark.omop_rule(6)

@@ -14,7 +14,7 @@ _SAME = ["_source", "person_id"]
 
 def reasons(events: DataFrame) -> DataFrame:
     """One row per event and event of the same person and sender that it was for: event_id, domain_id, reason_id,
-    reason_domain_id (Condition or Observation), and the lineage of the event that has the reason.
+    reason_domain_id (Condition or Observation), person_id, and the lineage of the event that has the reason.
 
     A reference (`reason_ids`) names its record. A code (`reasons`) means the person's diagnosis of that code which
     began last on or before the day of the event and had not ended before it; without such a diagnosis it means nothing
@@ -54,5 +54,5 @@ def reasons(events: DataFrame) -> DataFrame:
         )
         .where("nearest = 1")
     )
-    columns = ("event_id", "domain_id", "reason_id", "reason_domain_id", "_source", "_record")
+    columns = ("event_id", "domain_id", "reason_id", "reason_domain_id", "person_id", "_source", "_record")
     return named.select(*columns).union(coded.select(*columns)).where("event_id <> reason_id").distinct()

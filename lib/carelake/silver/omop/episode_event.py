@@ -13,7 +13,9 @@ from carelake.silver.vocabulary import structural as C
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-EPISODE_EVENT = cdm_table("episode_event", key=("episode_id", "event_id", "episode_event_field_concept_id"))
+EPISODE_EVENT = cdm_table(
+    "episode_event", key=("episode_id", "event_id", "episode_event_field_concept_id"), of_person=True
+)
 
 _FIELD = (
     f"CASE reason_domain_id WHEN 'Condition' THEN {C.FIELD_CONDITION_OCCURRENCE_ID} "
@@ -34,6 +36,7 @@ def episode_event(events: DataFrame) -> DataFrame:
             "event_id AS episode_id",
             "reason_id AS event_id",
             f"{_FIELD} AS episode_event_field_concept_id",
+            "person_id AS _person_id",
             "_source",
             "_record",
         )

@@ -17,6 +17,7 @@ FACT_RELATIONSHIP = cdm_table(
     "fact_relationship",
     key=("domain_concept_id_1", "fact_id_1", "domain_concept_id_2", "fact_id_2", "relationship_concept_id"),
     types={"fact_id_1": "bigint", "fact_id_2": "bigint"},
+    of_person=True,
 )
 
 _DOMAINS = {
@@ -55,6 +56,7 @@ def fact_relationship(events: DataFrame) -> DataFrame:
             "reason_id AS fact_2",
             f"{C.ASSOCIATED_WITH_FINDING} AS forth",
             f"{C.FINDING_ASSOCIATED_WITH} AS back",
+            "person_id AS _person_id",
             "_source",
             "_record",
         )
@@ -64,9 +66,9 @@ def fact_relationship(events: DataFrame) -> DataFrame:
         "struct(domain_1 AS d1, fact_1 AS f1, domain_2 AS d2, fact_2 AS f2, forth AS kind), "
         "struct(domain_2 AS d1, fact_2 AS f1, domain_1 AS d2, fact_1 AS f2, back AS kind)"
     )
-    return both.selectExpr("_source", "_record", f"inline(array({sides}))").selectExpr(
+    return both.selectExpr("_person_id", "_source", "_record", f"inline(array({sides}))").selectExpr(
         "d1 AS domain_concept_id_1", "f1 AS fact_id_1", "d2 AS domain_concept_id_2", "f2 AS fact_id_2",
-        "kind AS relationship_concept_id", "_source", "_record",
+        "kind AS relationship_concept_id", "_person_id", "_source", "_record",
     )  # fmt: skip
 
 
@@ -83,6 +85,6 @@ def _parts(events: DataFrame) -> DataFrame:
         .selectExpr(
             f"{C.DOMAIN_MEASUREMENT} AS domain_1", "parent AS fact_1", f"{C.DOMAIN_MEASUREMENT} AS domain_2",
             "child AS fact_2", f"{C.PARENT_TO_CHILD_MEASUREMENT} AS forth", f"{C.CHILD_TO_PARENT_MEASUREMENT} AS back",
-            "_source", "_record",
+            "person_id AS _person_id", "_source", "_record",
         )
     )  # fmt: skip

@@ -20,14 +20,15 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "LOINC": ("loinc.org", "loinc", "ln", "lnc", "2.16.840.1.113883.6.1"),
     "SNOMED": ("snomed.info/sct", "snomedct", "snomedctus", "sct", "snomed", "2.16.840.1.113883.6.96", "sct2", "snm", "snm3"),
     "RxNorm": ("nlm.nih.gov/research/umls/rxnorm", "rxnorm", "rxn", "rxcui", "2.16.840.1.113883.6.88"),
-    "UCUM": ("unitsofmeasure.org", "ucum", "2.16.840.1.113883.6.8"),
+    "UCUM": ("unitsofmeasure.org", "ucum", "nciucum", "2.16.840.1.113883.6.8"),
     "ICD10CM": ("hl7.org/fhir/sid/icd10cm", "icd10cm", "i10c", "icd10cmdiagnosis", "2.16.840.1.113883.6.90", "cdc.gov/nchs/icd/icd10cm"),
     "NDC": ("hl7.org/fhir/sid/ndc", "ndc", "ndc11", "2.16.840.1.113883.6.69"),
     "HCPCS": (
         "cms.gov/medicare/coding/hcpcsreleasecodesets", "hcpcs", "bluebutton.cms.gov/resources/codesystem/hcpcs",
-        "terminology.hl7.org/codesystem/hcpcs", "2.16.840.1.113883.6.285", "hpc", "hcpcslevelii", "hcpcsleveliicodes",
+        "terminology.hl7.org/codesystem/hcpcs", "2.16.840.1.113883.6.285", "2.16.840.1.113883.6.14", "hpc", "hcpcslevelii", "hcpcsleveliicodes",
+        "terminology.hl7.org/codesystem/hcpcsallcodes",
     ),
-    "CPT4": ("amaassn.org/go/cpt", "cpt", "cpt4", "c4", "hcpt", "terminology.hl7.org/codesystem/cpt", "2.16.840.1.113883.6.12"),
+    "CPT4": ("amaassn.org/go/cpt", "cpt", "cpt4", "c4", "c5", "hcpt", "terminology.hl7.org/codesystem/cpt", "2.16.840.1.113883.6.12"),
     "CVX": ("hl7.org/fhir/sid/cvx", "cvx", "hl70292", "2.16.840.1.113883.12.292", "2.16.840.1.113883.6.59"),
     "ICD10PCS": (
         "cms.gov/medicare/coding/icd10", "hl7.org/fhir/sid/icd10pcs", "icd10pcs", "i10p", "icd10pcsprocedure",
@@ -35,7 +36,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     ),
     "ICD10": ("hl7.org/fhir/sid/icd10", "icd10", "i10", "2.16.840.1.113883.6.3"),
     "ICD9CM": (
-        "hl7.org/fhir/sid/icd9cm", "icd9cm", "icd9", "i9c", "i9", "icd9cmdiagnosis", "2.16.840.1.113883.6.103",
+        "hl7.org/fhir/sid/icd9cm", "icd9cm", "icd9", "i9c", "i9", "i9cdx", "mthicd9", "icd9cmdiagnosis", "2.16.840.1.113883.6.103",
         "2.16.840.1.113883.6.42", "hl7.org/fhir/sid/icd9cm/diagnosis", "terminology.hl7.org/codesystem/icd9cm",
     ),
     "ICD9Proc": (
@@ -50,7 +51,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "Race": ("race",),
     "Ethnicity": ("ethnicity",),
     "Gender": ("gender",),
-    "NUCC": ("nucc.org/providertaxonomy", "nucc", "providertaxonomy", "healthcareprovidertaxonomy", "2.16.840.1.113883.6.101"),
+    "NUCC": ("nucc.org/providertaxonomy", "nucc", "nucchcpt", "providertaxonomy", "healthcareprovidertaxonomy", "2.16.840.1.113883.6.101"),
     "Revenue Code": (
         "nubc.org/codesystem/revenuecodes", "revenuecode", "revenuecenter", "revenuecentercode", "nubcrevenuecode",
         "2.16.840.1.113883.6.301.3", "bluebutton.cms.gov/resources/variables/revcntr",
@@ -97,20 +98,22 @@ def code_sql(vocabulary_sql: str, code_sql: str) -> str:
     """SQL of the code in look-up form; NULL when nothing is left of it.
 
     ICD with its dot (after three characters, four for an ICD-9 E code, two for an ICD-9 procedure) · NDC in 11 digits
-    (FDA's 10-digit forms only with hyphens: without them 4-4-2, 5-3-2 and 5-4-1 cannot be told apart) · CVX without
-    leading zeros · HCPCS, CPT, ICD-10-PCS, NUCC in upper case · revenue code in four, DRG in three, place of service
-    in two digits · everything else trimmed, UCUM in its own case.
+    (FDA's 10-digit forms 4-4-2, 5-3-2 and 5-4-1 by their hyphens, without them as they are, see `other_spellings_sql`;
+    a product without package in nine; the N4 that X12 forms put before it left out) · CVX without leading zeros ·
+    HCPCS and CPT without modifiers, in upper case · ICD-10-PCS, NUCC in upper case · revenue code in four, DRG in three,
+    place of service in two digits · everything else trimmed, UCUM in its own case.
     """
     code = f"trim({code_sql})"
     upper = f"upper({code})"
     bare = f"regexp_replace({upper}, '[. ]', '')"
-    digits = f"regexp_replace({code}, '[^0-9]', '')"
+    bare_ndc = f"regexp_replace({upper}, '^N4 *(?=[0-9])', '')"
+    digits = f"regexp_replace({bare_ndc}, '[^0-9]', '')"
 
     def dotted(n: int) -> str:
         return f"regexp_replace({bare}, '^(.{{{n}}})(.+)$', '$1.$2')"
 
     def part(n: int, width: int) -> str:
-        return f"lpad(split_part({code}, '-', {n}), {width}, '0')"
+        return f"lpad(split_part({bare_ndc}, '-', {n}), {width}, '0')"
 
     def padded(width: int) -> str:
         return (
@@ -123,12 +126,44 @@ def code_sql(vocabulary_sql: str, code_sql: str) -> str:
         WHEN {vocabulary_sql} = 'ICD9CM' THEN CASE WHEN {bare} LIKE 'E%' THEN {dotted(4)} ELSE {dotted(3)} END
         WHEN {vocabulary_sql} = 'ICD9Proc' THEN {dotted(2)}
         WHEN {vocabulary_sql} = 'NDC' THEN CASE
-            WHEN {code} RLIKE '^[0-9]{{4,5}}-[0-9]{{3,4}}-[0-9]{{1,2}}$'
-            THEN concat({part(1, 5)}, {part(2, 4)}, {part(3, 2)}) ELSE {digits} END
+            WHEN {bare_ndc} RLIKE '^[0-9]{{4,5}}-[0-9]{{3,4}}-[0-9]{{1,2}}$'
+            THEN concat({part(1, 5)}, {part(2, 4)}, {part(3, 2)})
+            WHEN {bare_ndc} RLIKE '^[0-9]{{4,5}}-[0-9]{{3,4}}$' THEN concat({part(1, 5)}, {part(2, 4)})
+            ELSE {digits} END
         WHEN {vocabulary_sql} = 'CVX' THEN regexp_replace({code}, '^0+(?=.)', '')
         WHEN {vocabulary_sql} = 'ICD10PCS' THEN {bare}
-        WHEN {vocabulary_sql} IN ('HCPCS', 'CPT4', 'NUCC') THEN {upper}
+        WHEN {vocabulary_sql} IN ('HCPCS', 'CPT4') THEN
+            regexp_replace({upper}, '^([0-9A-Z][0-9]{{3}}[0-9A-Z])(?:[-:,^ ]+[0-9A-Z]{{2}}){{1,4}}$', '$1')
+        WHEN {vocabulary_sql} = 'NUCC' THEN {upper}
         WHEN {vocabulary_sql} = 'Revenue Code' THEN {padded(4)}
         WHEN {vocabulary_sql} = 'DRG' THEN {padded(3)}
         WHEN {vocabulary_sql} = 'CMS Place of Service' THEN {padded(2)}
         ELSE {code} END, '')"""
+
+
+def other_spellings_sql(vocabulary_sql: str, code_sql: str) -> str:
+    """SQL of an array of (as_code, as_vocabulary, other = 1): how else senders write a code that is in look-up form.
+
+    The three 10-digit forms of an 11-digit NDC without hyphens, each with one zero less: whether such a form is one
+    drug's alone shows only over all codes, which is why code_map holds them. And HCPCS for CPT, which is its level I, and
+    the other way round: claims name both by one system, and no code is in both.
+    """
+
+    def short(pattern: str, head: int, tail: int) -> str:
+        return (
+            f"CASE WHEN {code_sql} RLIKE '{pattern}' THEN struct(concat(left({code_sql}, {head}), right({code_sql}, {tail})) "
+            f"AS as_code, 'NDC' AS as_vocabulary, 1 AS other) END"
+        )
+
+    forms = ", ".join(
+        (
+            short("^0[0-9]{10}$", 0, 10),
+            short("^[0-9]{5}0[0-9]{5}$", 5, 5),
+            short("^[0-9]{9}0[0-9]$", 9, 1),
+        )
+    )
+    return f"""CASE
+        WHEN {vocabulary_sql} = 'NDC' THEN array_distinct(array_compact(array({forms})))
+        WHEN {vocabulary_sql} IN ('HCPCS', 'CPT4') THEN array(struct({code_sql} AS as_code,
+            CASE WHEN {vocabulary_sql} = 'CPT4' THEN 'HCPCS' ELSE 'CPT4' END AS as_vocabulary, 1 AS other))
+        ELSE array() END"""
