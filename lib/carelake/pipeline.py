@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from carelake import LAKE_FORMAT, __version__
+from carelake import LAKE_FORMAT, __version__, history
 from carelake.bronze.land import land, recover
 from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
@@ -24,8 +24,10 @@ from carelake.silver.affected import LINKS
 from carelake.silver.conformed.conform import Member
 from carelake.silver.conformed.encounter import ENCOUNTER
 from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed
+from carelake.silver.link.tables import EVENT_LINK
 from carelake.silver.vocabulary.cdm_tables import lacking
 from carelake.silver.vocabulary.folder import settings as vocabulary_settings
+from carelake.silver.vocabulary.tables import CODE_MAP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -174,8 +176,10 @@ class Run:
         done += self._run(rest, self.settings())
         person = self.catalog.declared["silver/omop/person"]
         if any(not r.skipped for r in done):
-            self._person_history()
-            self._concept_change(done)
+            self.results.append(history.add_person_changes(self.lake, self.log, self.before))
+            if self._made(CODE_MAP) and EVENT_LINK.name in self.before:
+                result, self.concepts_changed = history.add_concept_changes(self.lake, self.log, self.before)
+                self.results.append(result)
             whom = self.increment.affected
             examined = self.increment.examined() if whom else None
             omop_ledger(self.lake, self.log, self.members, person, whom.records if whom else None, examined)
@@ -195,50 +199,6 @@ class Run:
 
     def _mappings(self, step: Step) -> int:
         return sum(x.into is step.writes for m in self.members for x in m.source.mappings)
-
-    def _person_history(self) -> None:
-        """Keep every change of a link since the last publication. Changes of a run that never published do not count."""
-        from carelake.silver.link.person_history import changes
-        from carelake.silver.link.tables import PERSON_HISTORY, PERSON_LINK
-
-        old = DeltaLake(self.lake.spark, self.lake.root)
-        for table in (PERSON_LINK, PERSON_HISTORY):
-            old.pinned[table.name] = self.before[table.name].version if table.name in self.before else -1
-        seen = changes(old.read(PERSON_LINK), self.lake.read(PERSON_LINK), self.log.started_at)
-        moved = PERSON_HISTORY.conform(seen).selectExpr("*", f"'{self.log.run_id}' AS _run")
-        self._add_history(PERSON_HISTORY, old, moved)
-
-    def _add_history(self, table: Table, old: DeltaLake, rows: DataFrame) -> None:
-        """Add rows to what was published of a table; what a run that never published has added is written over."""
-        meta = {"run": self.log.run_id}
-        if self.lake.head(table) == old.pinned[table.name]:
-            commit = self.lake.append(table, rows, meta)
-        else:
-            commit = self.lake.replace(table, old.read(table).unionByName(rows), meta)
-        self.results.append(StepResult(table.name, commit.version, commit.rows, 0, 0.0, "", {}))
-
-    def _concept_change(self, done: list[StepResult]) -> None:
-        """When codes were mapped anew, keep and count what published events changed concept."""
-        from carelake.silver.link.concept_change import CONCEPT_CHANGE, changes, per_table
-        from carelake.silver.link.tables import EVENT_LINK
-        from carelake.silver.vocabulary.cdm_tables import VOCABULARY_TABLE
-        from carelake.silver.vocabulary.tables import CODE_MAP
-
-        mapped_anew = any(r.table == CODE_MAP.name and not r.skipped for r in done)
-        if not mapped_anew or EVENT_LINK.name not in self.before:
-            return
-        old = DeltaLake(self.lake.spark, self.lake.root)
-        for table in (EVENT_LINK, VOCABULARY_TABLE, CONCEPT_CHANGE):
-            old.pinned[table.name] = self.before[table.name].version if table.name in self.before else -1
-        seen = changes(
-            old.read(EVENT_LINK), self.lake.read(EVENT_LINK),
-            old.read(VOCABULARY_TABLE), self.lake.read(VOCABULARY_TABLE), self.log.started_at,
-        )  # fmt: skip
-        self._add_history(
-            CONCEPT_CHANGE, old, CONCEPT_CHANGE.conform(seen).selectExpr("*", f"'{self.log.run_id}' AS _run")
-        )
-        mine = self.lake.read(CONCEPT_CHANGE).where(f"_run = '{self.log.run_id}'")
-        self.concepts_changed = {r["table"]: int(r["n_rows"]) for r in per_table(mine).collect()}
 
     def gold(self) -> None:
         """Cohorts, measures, features: what does not come after scores."""
