@@ -13,7 +13,6 @@ from carelake import LAKE_FORMAT, __version__, history
 from carelake.bronze.land import land, recover
 from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
-from carelake.core.lake import DeltaLake
 from carelake.core.run import Context, Part, StepResult, now, run_plan
 from carelake.core.runlog import Published, RunLog
 from carelake.core.step import Setting
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from carelake.core.config import Config, Sender
+    from carelake.core.lake import DeltaLake
     from carelake.core.progress import Progress
     from carelake.core.step import Step
     from carelake.core.table import Table
