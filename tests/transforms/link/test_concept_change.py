@@ -108,6 +108,6 @@ def test_the_same_vocabulary_changes_nothing(spark: SparkSession) -> None:
 
 
 def test_every_domain_of_an_event_has_its_table(spark: SparkSession) -> None:
-    from carelake.silver.conformed.event import DOMAINS
+    from carelake.silver.conformed.event import DOMAINS, EPISODE
 
-    assert set(TABLES) == set(DOMAINS)
+    assert set(TABLES) == {*DOMAINS, EPISODE}

@@ -52,6 +52,7 @@ COLUMNS = ("concept_id", "source_concept_id", "value_as_concept_id", "unit_conce
 TABLES: Mapping[str, str] = {
     "Condition": "condition_occurrence", "Device": "device_exposure", "Drug": "drug_exposure",
     "Measurement": "measurement", "Observation": "observation", "Procedure": "procedure_occurrence",
+    "Specimen": "specimen", "Episode": "episode",
 }  # fmt: skip
 _RECORD = ("_source", "source_event_id", "_part")
 
