@@ -8,8 +8,9 @@ import pytest
 
 from carelake.silver.vocabulary.cdm_tables import CONCEPT, CONCEPT_RELATIONSHIP, SOURCE_TO_CONCEPT_MAP
 from carelake.silver.vocabulary.code_map import code_map, look_up
-from carelake.silver.vocabulary.tables import CODE_MAP
-from tests.helpers.tables import frame
+from carelake.silver.vocabulary.successor import successor
+from carelake.silver.vocabulary.tables import CODE_MAP, SUCCESSOR
+from tests.helpers.tables import frame, rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -127,10 +128,12 @@ LOCAL = [
 @pytest.fixture(scope="module")
 def made(spark: SparkSession) -> DataFrame:
     """The map of all cases."""
+    relationships = frame(spark, CONCEPT_RELATIONSHIP, *RELATIONSHIPS).cache()
     return CODE_MAP.conform(
         code_map(
             frame(spark, CONCEPT, *CONCEPTS),
-            frame(spark, CONCEPT_RELATIONSHIP, *RELATIONSHIPS),
+            relationships,
+            successor(relationships).cache(),
             frame(spark, SOURCE_TO_CONCEPT_MAP, *LOCAL),
         )
     ).cache()
@@ -274,3 +277,25 @@ def test_only_the_codes_that_occur_are_taken_from_the_map(spark: SparkSession, m
     )
     got = look_up(made, wanted).collect()
     assert sorted((r.code, r.concept_id) for r in got) == [("E11.21", 1), ("E11.21", 2), ("a", 1)]
+
+
+def test_successors_are_listed_with_the_least_steps_up_to_eight_and_circles_end(spark: SparkSession) -> None:
+    edges = [(1, 2), (2, 3), (1, 3), (5, 6), (6, 5), (7, 7), *((n, n + 1) for n in range(100, 110))]
+    made = SUCCESSOR.conform(
+        successor(
+            frame(
+                spark, CONCEPT_RELATIONSHIP,
+                *[_r(a, b, REPLACED) for a, b in edges], _r(1, 9), _r(1, 8, REPLACED, invalid_reason="D"),
+            )
+        )
+    )  # fmt: skip
+    assert rows(made.where("concept_id < 100")) == [
+        (1, 2, 1),
+        (1, 3, 1),
+        (2, 3, 1),
+        (5, 5, 2),
+        (5, 6, 1),
+        (6, 5, 1),
+        (6, 6, 2),
+    ]
+    assert rows(made.where("concept_id = 100"), "steps") == [(n,) for n in range(1, 9)]

@@ -8,9 +8,13 @@ import pytest
 
 from carelake.errors import InputError
 from carelake.silver.vocabulary import local_rows
-from carelake.silver.vocabulary.cdm_tables import CONCEPT, SOURCE_TO_CONCEPT_MAP, concept
+from carelake.silver.vocabulary.cdm_tables import (
+    CONCEPT,
+    SOURCE_TO_CONCEPT_MAP,
+    concept,
+    source_to_concept_map,
+)
 from carelake.silver.vocabulary.folder import settings
-from carelake.silver.vocabulary.local_maps import source_to_concept_map
 from tests.helpers.tables import frame, rows
 
 if TYPE_CHECKING:

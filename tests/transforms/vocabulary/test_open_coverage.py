@@ -8,10 +8,10 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from carelake.silver.vocabulary.cdm_tables import concept, concept_relationship
+from carelake.silver.vocabulary.cdm_tables import concept, concept_relationship, source_to_concept_map
 from carelake.silver.vocabulary.code_map import code_map
 from carelake.silver.vocabulary.folder import settings
-from carelake.silver.vocabulary.local_maps import source_to_concept_map
+from carelake.silver.vocabulary.successor import successor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,9 +91,12 @@ def test_the_share_that_reaches_a_standard_concept_is_at_least_the_mark(
     spark: SparkSession, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = settings(None, None)
-    concepts = concept(None, given["local_concepts"])
-    local = source_to_concept_map(concepts, given["local_maps"])
-    mapped = code_map(concepts, concept_relationship(None), local).collect()
+    # cached, as tables are written: a plan over rows in memory is worked out by the optimizer again and again
+    concepts = concept(None, given["local_concepts"]).cache()
+    relationships = concept_relationship(None).cache()
+    local = source_to_concept_map(concepts, given["local_maps"]).cache()
+    after = successor(relationships).cache()
+    mapped = code_map(concepts, relationships, after, local).collect()
     assert len({(r.vocabulary_id, r.code, r.target_no) for r in mapped}) == len(mapped)
     targets = {(r.vocabulary_id, r.code): r.concept_id for r in mapped if r.concept_id and r.target_no == 0}
     missed = []

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from carelake.core.step import LOCAL_CONCEPTS, VOCABULARY, step
+from carelake.core.step import LOCAL_CONCEPTS, LOCAL_MAPS, VOCABULARY, step
 from carelake.core.table import Field
 from carelake.silver.omop.cdm import cdm_table
 from carelake.silver.vocabulary import athena
+from carelake.silver.vocabulary.codes import code_sql, known_vocabulary_sql
 from carelake.silver.vocabulary.local_rows import FIRST_LOCAL_ID, concepts, maps
 
 if TYPE_CHECKING:
@@ -196,3 +197,31 @@ def relationship(vocabulary: Files | None) -> DataFrame:
 def drug_strength(vocabulary: Files | None) -> DataFrame:
     """Amounts of ingredients in drugs; no public source of it is open, so the bundled subset has none."""
     return athena.read(DRUG_STRENGTH, vocabulary)
+
+
+@step(writes=SOURCE_TO_CONCEPT_MAP, concepts=CONCEPT, local_maps=LOCAL_MAPS)
+def source_to_concept_map(concepts: DataFrame, local_maps: Files) -> DataFrame:
+    """Maps of codes that the vocabulary says nothing of: the site's, and of other codes the bundled ones.
+
+    The site's are files `source_to_concept_map*.csv` or `usagi*.csv` beside the vocabulary or in `local_maps` of the
+    configuration. Every row bears the name of its map; the site's say besides who approved them, and how near they are.
+    """
+    ours = athena.read(SOURCE_TO_CONCEPT_MAP, None)
+    theirs = athena.frame(SOURCE_TO_CONCEPT_MAP, maps(local_maps.found))
+    key = "source_vocabulary_id", "source_code"
+    mapped = theirs.selectExpr(
+        f"{known_vocabulary_sql('source_vocabulary_id')} AS vocabulary_id", "source_code"
+    ).selectExpr("vocabulary_id", f"{code_sql('vocabulary_id', 'source_code')} AS code")
+    rest = (
+        ours.selectExpr("*", f"{code_sql(*key)} AS code", "source_vocabulary_id AS vocabulary_id")
+        .join(mapped, ["vocabulary_id", "code"], how="left_anti")
+        .drop("vocabulary_id", "code")
+    )
+    every = theirs.unionByName(rest, allowMissingColumns=True)
+    targets = F.broadcast(every.selectExpr("target_concept_id AS concept_id").distinct())
+    known = concepts.join(targets, "concept_id", how="left_semi").selectExpr(
+        "concept_id AS target_concept_id", "vocabulary_id AS found"
+    )
+    return every.join(known, "target_concept_id", how="left").withColumn(
+        "target_vocabulary_id", F.expr("coalesce(target_vocabulary_id, found, 'None')")
+    )

@@ -77,6 +77,11 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = MappingProxyType({
 })  # fmt: skip
 
 _ICD_10 = "('ICD10CM', 'ICD10')"
+OTHERWISE_SPELLED = (
+    "NDC",
+    "HCPCS",
+    "CPT4",
+)  # vocabularies of which other_spellings_sql knows other spellings
 
 
 def _key_sql(system_sql: str) -> str:
@@ -92,6 +97,11 @@ def vocabulary_sql(system_sql: str) -> str:
         f"'{spelling}', '{name}'" for name, spellings in SPELLINGS.items() for spelling in spellings
     )
     return f"try_element_at(map({pairs}), {_key_sql(system_sql)})"
+
+
+def known_vocabulary_sql(system_sql: str) -> str:
+    """SQL of the vocabulary of a code system: OMOP's in whatever spelling, else a site's own, named as written."""
+    return f"coalesce({vocabulary_sql(system_sql)}, {system_sql})"
 
 
 def code_sql(vocabulary_sql: str, code_sql: str) -> str:
@@ -142,7 +152,7 @@ def code_sql(vocabulary_sql: str, code_sql: str) -> str:
 
 
 def other_spellings_sql(vocabulary_sql: str, code_sql: str) -> str:
-    """SQL of an array of (as_code, as_vocabulary, other = 1): how else senders write a code that is in look-up form.
+    """SQL of an array of (code, vocabulary): how else senders write a code that is in look-up form.
 
     The three 10-digit forms of an 11-digit NDC without hyphens, each with one zero less: whether such a form is one
     drug's alone shows only over all codes, which is why code_map holds them. And HCPCS for CPT, which is its level I, and
@@ -152,7 +162,7 @@ def other_spellings_sql(vocabulary_sql: str, code_sql: str) -> str:
     def short(pattern: str, head: int, tail: int) -> str:
         return (
             f"CASE WHEN {code_sql} RLIKE '{pattern}' THEN struct(concat(left({code_sql}, {head}), right({code_sql}, {tail})) "
-            f"AS as_code, 'NDC' AS as_vocabulary, 1 AS other) END"
+            f"AS code, 'NDC' AS vocabulary) END"
         )
 
     forms = ", ".join(
@@ -164,6 +174,6 @@ def other_spellings_sql(vocabulary_sql: str, code_sql: str) -> str:
     )
     return f"""CASE
         WHEN {vocabulary_sql} = 'NDC' THEN array_distinct(array_compact(array({forms})))
-        WHEN {vocabulary_sql} IN ('HCPCS', 'CPT4') THEN array(struct({code_sql} AS as_code,
-            CASE WHEN {vocabulary_sql} = 'CPT4' THEN 'HCPCS' ELSE 'CPT4' END AS as_vocabulary, 1 AS other))
+        WHEN {vocabulary_sql} IN ('HCPCS', 'CPT4') THEN array(struct({code_sql} AS code,
+            CASE WHEN {vocabulary_sql} = 'CPT4' THEN 'HCPCS' ELSE 'CPT4' END AS vocabulary))
         ELSE array() END"""

@@ -1,4 +1,4 @@
-"""code_map: what each source code means, resolved once per vocabulary version."""
+"""What each source code means, resolved once per vocabulary version, and what came in the place of a concept."""
 
 from __future__ import annotations
 
@@ -30,4 +30,17 @@ CODE_MAP = Table(
         Field("provenance", "string", "vocabulary, or the name of the local map", required=True),
     ),
     key=("vocabulary_id", "code", "target_no"),
+)
+
+SUCCESSOR = Table(
+    name="silver/vocabulary/successor",
+    doc="One row per concept and concept that came in its place, directly or by way of others (`Concept replaced by`).",
+    fields=(
+        Field("concept_id", "int", "The concept that was replaced", required=True),
+        Field(
+            "successor_concept_id", "int", "A concept that came after it; itself in a circle", required=True
+        ),
+        Field("steps", "int", "Least number of replacements between them, from 1 to 8", required=True),
+    ),
+    key=("concept_id", "successor_concept_id"),
 )
