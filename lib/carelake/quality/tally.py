@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -131,24 +130,24 @@ class Tally:
     def run(self, more: Callable[[DataFrame], list[DataFrame]] = lambda used: []) -> None:
         """Count. `more` makes further parts of the answer from how often each field has each concept (s, c, beside, n)."""
         branches = [
-            t.frame.selectExpr(f"inline(array_compact(array({', '.join(rows)})))")
+            # array_compact would be interpreted, expression by expression, and everything below it
+            t.frame.selectExpr(f"inline(array({', '.join(rows)}))").where("s IS NOT NULL")
             for name, t in self._tables.items()
             if (rows := [*self._masks(name), *t.small])
         ]
         if not branches:
             return
-        grouped = _grouped(branches, max((len(r) for r in self._spaces.values()), default=0)).persist()
-        try:
-            used = grouped.where(f"s BETWEEN {-len(self.fields)} AND -1").selectExpr(
-                "s", "cast(x AS int) AS c", "cast(y AS int) AS beside", "n"
-            )
-            parts = [self._key_part(grouped), self._bit_part(grouped), *more(used)]
-            found = defaultdict(list)
-            for r in reduce(lambda a, b: a.union(b), parts).collect():
-                found[r["part"]].append((r["s"], r["c"], r["beside"], [int(x) for x in r["v"]]))
-            self.found = dict(found)
-        finally:
-            grouped.unpersist()
+        grouped = _grouped(branches, max((len(r) for r in self._spaces.values()), default=0))
+        # Few rows of a long plan, which would be analysed anew with each step that follows.
+        grouped = grouped.localCheckpoint()
+        used = grouped.where(f"s BETWEEN {-len(self.fields)} AND -1").selectExpr(
+            "s", "cast(x AS int) AS c", "cast(y AS int) AS beside", "n"
+        )
+        parts = [self._key_part(grouped), self._bit_part(grouped), *more(used)]
+        found = defaultdict(list)
+        for r in _united(parts).collect():
+            found[r["part"]].append((r["s"], r["c"], r["beside"], [int(x) for x in r["v"]]))
+        self.found = dict(found)
         self._read()
 
     def _masks(self, name: str) -> list[str]:
@@ -205,10 +204,18 @@ class Tally:
         return self._keys[space]
 
 
+def _united(frames: list[DataFrame]) -> DataFrame:
+    """The union, by halves: one after the other Spark would look through all that went before at each."""
+    if len(frames) == 1:
+        return frames[0]
+    half = len(frames) // 2
+    return _united(frames[:half]).union(_united(frames[half:]))
+
+
 def _grouped(branches: list[DataFrame], references: int) -> DataFrame:
     """By s, x and y what was counted; of a space of keys one row with its sums."""
     grouped = (
-        reduce(lambda a, b: a.union(b), branches)
+        _united(branches)
         .groupBy("s", "x", "y")
         .agg(
             F.expr("count_if(who = 0)").alias("own"),
