@@ -223,8 +223,8 @@ def _united(frames: list[DataFrame]) -> DataFrame:
 def _branch(frame: DataFrame, rows: list[_Small]) -> DataFrame:
     """The small rows of a table: s, x, y, who.
 
-    Values first, rows from them second: Spark makes a method of each, and the JVM compiles no method above 8,000 bytes. (All
-    in one, or through array_compact, which is interpreted, the rows of the bundled sample took two to three times as long.)
+    Values first, rows from them second: Spark makes a method of each, and the JVM interprets a method above 8,000 bytes.
+    (So it does with array_compact and everything inside it.)
     """
     values, made = [], []
     for i, r in enumerate(rows):
