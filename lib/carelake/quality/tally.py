@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -41,11 +40,21 @@ class KeyCounts:
     absent: tuple[int, ...]  # by reference: own rows that it does not name
 
 
+@dataclass(frozen=True)
+class _Small:
+    """A small row as SQL over a table's row; there is none where x is NULL."""
+
+    s: int
+    x: str
+    y: str = "0L"
+    who: str = "0"
+
+
 @dataclass
 class _Table:
     frame: DataFrame
     conditions: dict[str, int] = field(default_factory=dict)
-    small: list[str] = field(default_factory=list)
+    small: list[_Small] = field(default_factory=list)
 
 
 @dataclass
@@ -72,7 +81,7 @@ class Tally:
 
     def asked(self, name: str) -> str:
         """All SQL that is asked of a table so far."""
-        return " ".join([*self._tables[name].conditions, *self._tables[name].small])
+        return " ".join([*self._tables[name].conditions, *(r.y for r in self._tables[name].small)])
 
     def condition(self, name: str, condition: str) -> None:
         """Count the rows for which SQL holds."""
@@ -82,9 +91,8 @@ class Tally:
     def concept(self, name: str, column: str, beside: str) -> None:
         """Count the rows by concept and by the SQL `beside`."""
         self.fields.append((name, column))
-        value = f"cast(`{column}` AS bigint) AS x, cast({beside} AS bigint) AS y, 0 AS who"
-        row = f"struct({-len(self.fields)} AS s, {value})"
-        self._tables[name].small.append(f"CASE WHEN `{column}` IS NOT NULL THEN {row} END")
+        row = _Small(-len(self.fields), f"cast(`{column}` AS bigint)", f"cast({beside} AS bigint)")
+        self._tables[name].small.append(row)
 
     def own(self, name: str, columns: Sequence[str]) -> str:
         """The table's rows are the keys of a space, by these columns; returns its name."""
@@ -118,8 +126,9 @@ class Tally:
         self._spaces.setdefault(space, [])
         number = self._numbers.setdefault(space, len(self._numbers))
         args = ", ".join(f"{c}, {c} IS NULL" for c in columns)
-        row = f"struct({number} AS s, xxhash64({args}) AS x, cast(hash({args}) AS bigint) AS y, {who} AS who)"
-        self._tables[name].small.append(row if where == "true" else f"CASE WHEN {where} THEN {row} END")
+        x, y = f"xxhash64({args})", f"cast(hash({args}) AS bigint)"
+        x = x if where == "true" else f"CASE WHEN {where} THEN {x} END"
+        self._tables[name].small.append(_Small(number, x, y, who))
 
     def _typed(self, name: str, column: str) -> str:
         """The column as SQL; whole numbers as bigint, since a hash differs by type."""
@@ -131,35 +140,33 @@ class Tally:
     def run(self, more: Callable[[DataFrame], list[DataFrame]] = lambda used: []) -> None:
         """Count. `more` makes further parts of the answer from how often each field has each concept (s, c, beside, n)."""
         branches = [
-            t.frame.selectExpr(f"inline(array_compact(array({', '.join(rows)})))")
+            _branch(t.frame, rows)
             for name, t in self._tables.items()
             if (rows := [*self._masks(name), *t.small])
         ]
         if not branches:
             return
-        grouped = _grouped(branches, max((len(r) for r in self._spaces.values()), default=0)).persist()
-        try:
-            used = grouped.where(f"s BETWEEN {-len(self.fields)} AND -1").selectExpr(
-                "s", "cast(x AS int) AS c", "cast(y AS int) AS beside", "n"
-            )
-            parts = [self._key_part(grouped), self._bit_part(grouped), *more(used)]
-            found = defaultdict(list)
-            for r in reduce(lambda a, b: a.union(b), parts).collect():
-                found[r["part"]].append((r["s"], r["c"], r["beside"], [int(x) for x in r["v"]]))
-            self.found = dict(found)
-        finally:
-            grouped.unpersist()
+        grouped = _grouped(branches, max((len(r) for r in self._spaces.values()), default=0))
+        # Few rows of a long plan, which would be analysed anew with each step that follows.
+        grouped = grouped.localCheckpoint()
+        used = grouped.where(f"s BETWEEN {-len(self.fields)} AND -1").selectExpr(
+            "s", "cast(x AS int) AS c", "cast(y AS int) AS beside", "n"
+        )
+        parts = [self._key_part(grouped), self._bit_part(grouped), *more(used)]
+        found = defaultdict(list)
+        for r in _united(parts).collect():
+            found[r["part"]].append((r["s"], r["c"], r["beside"], [int(x) for x in r["v"]]))
+        self.found = dict(found)
         self._read()
 
-    def _masks(self, name: str) -> list[str]:
+    def _masks(self, name: str) -> list[_Small]:
         """One small row for each 62 conditions of a table."""
         conditions = list(self._tables[name].conditions)
         rows = []
         for first in range(0, len(conditions), BITS):
             self._bits.append((name, first))
             bits = [f"if({c}, {1 << i}L, 0L)" for i, c in enumerate(conditions[first : first + BITS])]
-            number = -len(self._bits) - 1000
-            rows.append(f"struct({number} AS s, {' | '.join(bits)} AS x, 0L AS y, 0 AS who)")
+            rows.append(_Small(-len(self._bits) - 1000, " | ".join(bits)))
         return rows
 
     def _key_part(self, grouped: DataFrame) -> DataFrame:
@@ -205,10 +212,41 @@ class Tally:
         return self._keys[space]
 
 
+def _united(frames: list[DataFrame]) -> DataFrame:
+    """The union, by halves: one after the other Spark would look through all that went before at each."""
+    if len(frames) == 1:
+        return frames[0]
+    half = len(frames) // 2
+    return _united(frames[:half]).union(_united(frames[half:]))
+
+
+def _branch(frame: DataFrame, rows: list[_Small]) -> DataFrame:
+    """The small rows of a table: s, x, y, who.
+
+    Values first, rows from them second: Spark makes a method of each, and the JVM interprets a method above 8,000 bytes.
+    (So it does with array_compact and everything inside it.)
+    """
+    values, made = [], []
+    for i, r in enumerate(rows):
+        values.append(f"{r.x} AS x{i}")
+        y, who = r.y, r.who
+        if y != "0L":
+            values.append(f"{y} AS y{i}")
+            y = f"y{i}"
+        if not who.lstrip("-").isdigit():
+            values.append(f"{who} AS who{i}")
+            who = f"who{i}"
+        made.append(
+            f"CASE WHEN x{i} IS NOT NULL THEN struct({r.s} AS s, x{i} AS x, {y} AS y, {who} AS who) END"
+        )
+    return frame.selectExpr(*values).selectExpr(f"inline(array({', '.join(made)}))")
+
+
 def _grouped(branches: list[DataFrame], references: int) -> DataFrame:
     """By s, x and y what was counted; of a space of keys one row with its sums."""
     grouped = (
-        reduce(lambda a, b: a.union(b), branches)
+        _united(branches)
+        .where("s IS NOT NULL")
         .groupBy("s", "x", "y")
         .agg(
             F.expr("count_if(who = 0)").alias("own"),
