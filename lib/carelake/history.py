@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carelake.core.run import StepResult
+from carelake.core.runlog import as_published
 from carelake.silver.link import concept_change, person_history
 from carelake.silver.link.concept_change import CONCEPT_CHANGE
 from carelake.silver.link.tables import EVENT_LINK, PERSON_HISTORY, PERSON_LINK
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def add_person_changes(lake: DeltaLake, log: RunLog, before: Mapping[str, Published]) -> StepResult:
     """Keep every change of a link since the last publication. Changes of a run that never published do not count."""
-    old = _published(lake, before)
+    old = as_published(lake, before)
     seen = person_history.changes(old.read(PERSON_LINK), lake.read(PERSON_LINK), log.started_at)
     return _add(lake, old, log, PERSON_HISTORY, seen)
 
@@ -34,17 +35,13 @@ def add_concept_changes(
     lake: DeltaLake, log: RunLog, before: Mapping[str, Published]
 ) -> tuple[StepResult, dict[str, int]]:
     """Keep which published events have another concept now; also how many rows per OMOP table. For codes mapped anew."""
-    old = _published(lake, before)
+    old = as_published(lake, before)
     seen = concept_change.changes(
         old.read(EVENT_LINK), lake.read(EVENT_LINK), old.read(VOCABULARY_TABLE), lake.read(VOCABULARY_TABLE), log.started_at
     )  # fmt: skip
     result = _add(lake, old, log, CONCEPT_CHANGE, seen)
     mine = lake.read(CONCEPT_CHANGE).where(f"_run = '{log.run_id}'")
     return result, {r["table"]: int(r["n_rows"]) for r in concept_change.per_table(mine).collect()}
-
-
-def _published(lake: DeltaLake, before: Mapping[str, Published]) -> DeltaLake:
-    return lake.at({name: p.version for name, p in before.items()})
 
 
 def _add(lake: DeltaLake, old: DeltaLake, log: RunLog, table: Table, seen: DataFrame) -> StepResult:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from carelake.bronze.table import bronze_table
 from carelake.core.run import Part, StepResult, fingerprint, inputs_of
+from carelake.core.runlog import as_published
 from carelake.core.step import EXTRACT_DATE
 from carelake.silver.affected import LINKS, Affected, affected
 from carelake.silver.conformed.landed import Landed, OfContract, OfVersions
@@ -51,7 +52,7 @@ class Increment:
             return
         since = {m.sender: last.inputs.get(bronze_table(m.sender).name, -1) for m in members}
         if any(self.lake.head(bronze_table(s)) != v for s, v in since.items()):
-            self.landed = Landed(self.lake, self._published(), tuple(members), since)
+            self.landed = Landed(self.lake, as_published(self.lake, self.before), tuple(members), since)
 
     def find_persons(self) -> int | None:
         """See whom it concerns, once contracts and links were made; returns how many they are, None when not known.
@@ -63,9 +64,9 @@ class Increment:
         made = [OfContract(self.landed, c) for n, c in sorted(self.contracts.items()) if n in self.parts]
         seen = [people for part in made for people in part.people()]
         seen.append(self.lake.read(PERSON_LINK).select("source", "source_person_id").where("false"))
-        found = affected(self.lake, self._published(), seen, self.contracts.values())
+        found = affected(self.lake, as_published(self.lake, self.before), seen, self.contracts.values())
         n = found.ids.count()
-        if n * 2 <= self._published().read(PERSON).count():
+        if n * 2 <= as_published(self.lake, self.before).read(PERSON).count():
             self.affected = found
         return n
 
@@ -128,9 +129,6 @@ class Increment:
             if not known:
                 return False
         return True
-
-    def _published(self) -> DeltaLake:
-        return self.lake.at({name: p.version for name, p in self.before.items()})
 
 
 def _other_day(before: Mapping[str, int], inputs: Mapping[str, int]) -> date | None:

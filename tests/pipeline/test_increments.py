@@ -14,6 +14,7 @@ from carelake.silver.link.tables import PERSON_LINK
 from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
 from carelake.silver.omop.measurement import MEASUREMENT
 from carelake.silver.omop.person import PERSON
+from carelake.silver.omop.visit_occurrence import VISIT_OCCURRENCE
 from tests.helpers.cli import FIVE
 from tests.helpers.days import deal
 from tests.helpers.runs import digests, run
@@ -171,19 +172,12 @@ def told(spark: SparkSession, days: Path, tmp_path_factory: pytest.TempPathFacto
         story.made.append(set(_people(spark, lake, MEASUREMENT, where=mine)))
         story.conditions.append(set(_people(spark, lake, CONDITION_OCCURRENCE)))
         story.weights.append(sorted(_people(spark, lake, MEASUREMENT, "value_as_number")))
-        open_until = DeltaLake(spark, str(lake)).read(catalog_table("silver/omop/visit_occurrence"))
+        open_until = DeltaLake(spark, str(lake)).read(VISIT_OCCURRENCE)
         ends = open_until.where("visit_type_concept_id = 32220").selectExpr(
             "cast(visit_end_date AS string) AS d"
         )
         story.extract_dates.append({r["d"] for r in ends.collect()})
     return story
-
-
-def catalog_table(name: str) -> Table:
-    """A declared table by name."""
-    from carelake.catalog import catalog
-
-    return catalog().declared[name]
 
 
 def _steps(note: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from carelake import __version__
 from carelake.core.ops import CHECK_RESULT, FILE, LEDGER, OPS, PROFILE, QUARANTINE, RUN, SNAPSHOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pyspark.sql import DataFrame
 
@@ -157,3 +157,8 @@ def published(lake: DeltaLake) -> dict[str, Published]:
         r["table_name"]: Published(int(r["version"]), r["fingerprint"], json.loads(r["inputs"] or "{}"))
         for r in latest
     }
+
+
+def as_published(lake: DeltaLake, before: Mapping[str, Published]) -> DeltaLake:
+    """The lake as a publication left it; a table that it does not name is not there."""
+    return lake.at({name: p.version for name, p in before.items()})

@@ -42,22 +42,22 @@ class Affected:
     published: DeltaLake
     ids: DataFrame
     records: DataFrame
-    # Tables made in part, with those whose rows changed although nothing of theirs came (None: nobody).
-    parts: dict[str, DataFrame | None] = field(default_factory=dict)
+    # By table made in part: further persons, whose rows changed although nothing of theirs came (None: nobody).
+    further: dict[str, DataFrame | None] = field(default_factory=dict)
 
     def part(self, step: Step, inputs: Iterable[Table], day: date | None) -> OfPersons:
         """The part of a step's table to make anew; `inputs` are those of other versions than published.
 
         `day` is the extract date of the last publication, where another one is now and the step asks for it.
         """
-        further = [p for t in inputs if (p := self.parts.get(t.name)) is not None]
+        further = [p for t in inputs if (p := self.further.get(t.name)) is not None]
         if day is not None:
             further += [
                 self._ids(self.published.read(t).where(sql.replace(":day", f"DATE'{day}'")), t)
                 for t, sql in step.dated.items()
             ]
         more = reduce(lambda a, b: a.union(b), further).distinct() if further else None
-        self.parts[step.name] = more
+        self.further[step.name] = more
         ids = self.ids if more is None else self.ids.union(more).distinct()
         records = self.records if more is None else self.records.union(self._records(ids)).distinct()
         return OfPersons(self.lake, self.published, step.writes, ids, records)
