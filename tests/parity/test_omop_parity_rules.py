@@ -275,8 +275,6 @@ COLUMNS: list[tuple[str, str, str, dict[str, Any], dict[str, Any], dict[str, Any
      {"unit_concept_id": 0}, {"unit_source_value": "mg"}),
     ("measurement", "unit_of_words", "unit_source_value", WORDS, {"unit_source_value": "{nominal}", "unit_concept_id": 0},
      {"value_as_number": 1.0}),
-    ("measurement", "number_written_anew", "value_source_value", {"value_source_value": "97"}, {"value_source_value": "97.0"},
-     {"value_source_value": "97.1"}),
     ("observation", "value_cut_to_50_characters", "value_source_value", {"value_source_value": "x" * 51}, {"value_source_value": "x" * 50},
      {"value_source_value": "y" * 51}),
     ("observation", "value_of_an_observation_never_filled", "value_as_number", ANSWER, {"value_as_number": None, "value_source_value": "97.0"},

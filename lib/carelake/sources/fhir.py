@@ -172,7 +172,7 @@ def observation(records: DataFrame) -> DataFrame:
         "CASE WHEN _measured THEN 'Measurement' WHEN _told OR _text IS NULL THEN 'Observation' ELSE 'Measurement' END",
         _part="_part",
         source_encounter_id=f.reference("encounter"), source_provider_id=f.first_clinician("performer"),
-        value_number=f.number("_text"),
+        value_number=f.number("_text"), value_sent=f"CASE WHEN {f.number('_text')} IS NOT NULL THEN _text END",
         value_operator="CASE WHEN o.valueQuantity.comparator IN ('<', '<=', '>=', '>') THEN o.valueQuantity.comparator END",
         value_text=value_text, value_codings=f.codings("o.valueCodeableConcept"),
         unit_system="o.valueQuantity.system", unit_code="o.valueQuantity.code", unit_text="o.valueQuantity.unit",

@@ -257,7 +257,7 @@ def observations(rows: DataFrame) -> DataFrame:
         f"OR NOT coalesce({numeric}, false) THEN 'Observation' ELSE 'Measurement' END",
         f"CASE WHEN CODE RLIKE '^[A-Z]*[0-9]+-[0-9]$' THEN '{_LOINC}' ELSE 'https://github.com/synthetichealth/synthea' END",
         "DATE", "CATEGORY", "VALUE", "UNITS", "TYPE", start="`DATE`", end=_NEVER,
-        value_number=number, value_text=f"CASE WHEN NOT coalesce({numeric}, false) THEN VALUE END",
+        value_number=number, value_sent=f"CASE WHEN {numeric} THEN VALUE END", value_text=f"CASE WHEN NOT coalesce({numeric}, false) THEN VALUE END",
         unit_system=f"CASE WHEN {numeric} AND UNITS IS NOT NULL THEN '{_UCUM}' END",
         unit_code=f"CASE WHEN {numeric} THEN UNITS END", unit_text=f"CASE WHEN {numeric} THEN UNITS END", clinical_status="'final'",
         problem=f"CASE WHEN TYPE = 'numeric' AND VALUE IS NOT NULL AND {number} IS NULL THEN 'R_TYPE:value' END",

@@ -154,16 +154,6 @@ def unit_of_words(column: str, ours: Row, theirs: Row, facts: Facts) -> bool:
 
 
 @differs(
-    "number_written_anew", ("value_source_value",),
-    "Theirs is right: 97.0 is what was sent, ours says 97, the number itself being the same. silver/link/event writes numbers "
-    "anew because the contract keeps no text of them.",
-)  # fmt: skip
-def number_text(column: str, ours: Row, theirs: Row, _: Facts) -> bool:
-    said = number(ours[column])
-    return said is not None and said == number(theirs[column])
-
-
-@differs(
     "value_cut_to_50_characters", ("value_source_value",),
     "Theirs is right by the letter: value_source_value is varchar(50) in the CDM. Ours keeps the words whole (OMOP_RULES 6: verbatim).",
 )  # fmt: skip

@@ -99,13 +99,13 @@ COMPARISONS: tuple[Comparison, ...] = (
         "measurement",
         r.cut_to_dates("measurement_datetime"), r.type_concept("measurement_type_concept_id", 32827),
         r.zero_for_absent("measurement", "operator_concept_id", "value_as_concept_id"),
-        e.measurement_time, e.unit_source, e.unit_unmapped, e.unit_of_words, e.number_text, e.value_cut,
+        e.measurement_time, e.unit_source, e.unit_unmapped, e.unit_of_words, e.value_cut,
     ),
     _event(
         "observation",
         r.cut_to_dates("observation_datetime"), r.type_concept("observation_type_concept_id", 32827, 38000280),
         r.zero_for_absent("observation", "value_as_concept_id", "qualifier_concept_id", "unit_concept_id"),
-        e.observation_value, e.number_text, e.value_cut,
+        e.observation_value, e.value_cut,
     ),
     Comparison("condition_era", ("person_id", "condition_concept_id", "condition_era_start_date"), differs=(s.era_end,)),
     Comparison(

@@ -99,6 +99,7 @@ EVENTS: dict[str, dict[str, Any]] = {
     "second_half": {"codings": [coding("ICD10CM", "T501")], "domain_hint": "Measurement"},
     "first_half": {"codings": [coding("ICD10CM", "T501")], "domain_hint": "Procedure"},
     "number": HB | {"value_number": 13.0, "unit_code": "g/dL", "value_operator": "<"},
+    "number_as_sent": HB | {"value_number": 13.0, "value_sent": "13.00", "value_operator": "<"},
     "answer": HB | {"value_codings": [coding(LOINC, "LA4720-4")]},
     "unmapped_answer": HB | {"value_codings": [coding(LOCAL, "pos", "Positive")]},
     "text_answer": HB | {"value_text": "see note", "unit_text": "mmHg"},
@@ -250,6 +251,7 @@ def test_values_are_null_when_not_sent_and_0_when_unmapped(look: Look) -> None:
     """CDM v5.4 MEASUREMENT.value_as_concept_id: NULL without a value, 0 when unmapped (THEMIS)."""
     columns = ("value_as_concept_id", "value_source_value")
     assert look("number", *columns) == [(None, "<13")]
+    assert look("number_as_sent", *columns) == [(None, "<13.00")]
     assert look("answer", *columns) == [(45883458, "LA4720-4")]
     assert look("unmapped_answer", *columns) == [(0, "pos")]
     assert look("text_answer", *columns) == [(None, "see note")]

@@ -247,7 +247,7 @@ def test_each_type_of_value_finds_its_column(spark: SparkSession) -> None:
     x = OBSERVATION | {"code": concept("1-1", LOINC)}
     values = [
         {"valueQuantity": {"value": 7.2, "comparator": "<", "unit": "mmol", "system": "http://unitsofmeasure.org", "code": "mmol/L"}},
-        {"valueQuantity": {"value": "72"}}, {"valueInteger": 3}, {"valueString": "clear"}, {"valueBoolean": True},
+        {"valueQuantity": {"value": "72.0"}}, {"valueInteger": 3}, {"valueString": "clear"}, {"valueBoolean": True},
         {"valueCodeableConcept": concept("LA33-6", LOINC, "Yes")}, {"valueDateTime": "2024-01-02"},
         {"valuePeriod": {"start": "2024-01-01", "end": "2024-01-02"}},
         {"valueRange": {"low": {"value": 5}, "high": {"value": 10}}},
@@ -256,6 +256,7 @@ def test_each_type_of_value_finds_its_column(spark: SparkSession) -> None:
     ]  # fmt: skip
     found = rows(spark, "observation", *[x | v for v in values])
     assert [r["value_number"] for r in found] == [7.2, 72.0, 3.0] + [None] * 8
+    assert [r["value_sent"] for r in found] == ["7.2", "72.0", "3"] + [None] * 8
     assert [r["value_text"] for r in found] == [
         None, None, None, "clear", "true", "Yes", "2024-01-02", "2024-01-01/2024-01-02", "5 - 10", "1:128", "not-performed",
     ]  # fmt: skip

@@ -129,7 +129,7 @@ def test_a_medication_is_an_order_with_the_end_that_was_sent(spark: SparkSession
 def test_observations_are_numbers_or_words(spark: SparkSession) -> None:
     text = (
         "DATE,PATIENT,ENCOUNTER,CATEGORY,CODE,DESCRIPTION,VALUE,UNITS,TYPE\n"
-        "2020-01-01T10:00:00Z,p,e,vital-signs,8302-2,Body Height,187.9,cm,numeric\n"
+        "2020-01-01T10:00:00Z,p,e,vital-signs,8302-2,Body Height,187.0,cm,numeric\n"
         "2020-01-01T10:00:00Z,p,e,survey,93025-5,PRAPARE,Yes,{nominal},text\n"
         "2020-01-01T10:00:00Z,p,,,QALY,QALY,12.5,a,numeric\n"
         "2020-01-01T10:00:00Z,p,e,laboratory,2339-0,Glucose,high,mg/dL,numeric\n"
@@ -138,9 +138,10 @@ def test_observations_are_numbers_or_words(spark: SparkSession) -> None:
     height, survey, score, broken, income = rows(spark, "observations", observations=text)
     assert (height["domain_hint"], height["value_number"], height["unit_code"]) == (
         "Measurement",
-        187.9,
+        187.0,
         "cm",
     )
+    assert (height["value_sent"], income["value_sent"], survey["value_sent"]) == ("187.0", "24198", None)
     assert codes(height) == [("http://loinc.org", "8302-2")]
     assert (survey["domain_hint"], survey["value_text"], survey["unit_code"]) == ("Observation", "Yes", None)
     assert codes(score) == [("https://github.com/synthetichealth/synthea", "QALY")]

@@ -45,6 +45,7 @@ EVENT = Table(
         Field("end_at", "timestamp", "Until when, as an instant"),
         Field("has_time", "boolean", "False when the sender gives a day only", required=True),
         Field("value_number", "double", "Numeric result"),
+        Field("value_sent", "string", "The numeric result as the sender wrote it: 97.0 is not 97"),
         Field("value_operator", "string", "< <= >= > of a result that is not exact"),
         Field("value_text", "string", "Result in words"),
         Field("value_codings", CODING, "Coded result"),

@@ -70,7 +70,7 @@ def event(
         "w.m AS w",
         "coalesce(w.m.source_value, e.code_text, try_element_at(e.codings, 1).display) AS source_value",
         "try_element_at(e.codings, w.m.pos + 1).display AS display",
-        f"coalesce(concat(coalesce(e.value_operator, ''), {_NUMBER}), "
+        f"coalesce(concat(coalesce(e.value_operator, ''), coalesce(e.value_sent, {_NUMBER})), "
         "v.m.source_value, e.value_text, try_element_at(e.value_codings, 1).display) AS value_source_value",
         "CASE WHEN size(e.value_codings) > 0 THEN coalesce(try_element_at(v.m.targets, 1).concept_id, 0) END AS answer",
         "e.unit AS unit_source_value",

@@ -81,6 +81,7 @@ _CARRIED = tuple(
         "codings",
         "code_text",
         "value_codings",
+        "value_sent",
         "_file",
         "_byte_offset",
         "_record_no",
