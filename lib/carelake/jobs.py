@@ -48,6 +48,7 @@ def perform(
     if job == "quality" and (options.digest or options.storage):
         return _inspect(config, lake, options, note)
     with lease.held(lake.storage, note["run_id"]):
+        lake.clear()  # of a run that died
         log = RunLog(lake, note["run_id"], job, now())
         with ThreadPoolExecutor(2) as pool:  # three small tables, read side by side
             before = pool.submit(published, lake)
@@ -74,6 +75,8 @@ def perform(
                 log.flush()
             with contextlib.suppress(Exception):
                 log.close(status, note["as_of"])
+            with contextlib.suppress(Exception):
+                lake.clear()
     for line in note.pop("last_lines", [f"lake: {root}"]):
         print(line, flush=True)
     return 0

@@ -15,6 +15,7 @@ from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
 from carelake.core.run import Context, Part, StepResult, now, run_plan
 from carelake.core.runlog import Published, RunLog
+from carelake.core.session import pace
 from carelake.core.step import Setting
 from carelake.errors import ConfigError, LakeError, QualityGateError
 from carelake.increment import Increment
@@ -161,6 +162,7 @@ class Run:
         early = self._early_settings()
         if not self.full:
             self.increment.begin(self.members)
+        self._pace()
         # what reads no table, such as the vocabulary, fills the gaps
         first += [s for s in steps if s not in first and not s.reads and _asks_only(s, early)]
         done = self._run(first, early)
@@ -187,6 +189,11 @@ class Run:
                 self.persons_affected = self.lake.read(person).count()
             self.log.flush()
 
+    def _pace(self) -> None:
+        """Let Spark compile expressions or not, as what there is to read asks for."""
+        new = self.increment.landed
+        pace(self.lake.spark, new.size if new else sum(r["bytes"] or 0 for r in self.log.landed()))
+
     def _made(self, table: Table) -> bool:
         return any(r.table == table.name and not r.skipped for r in self.results)
 
@@ -202,6 +209,7 @@ class Run:
 
     def gold(self) -> None:
         """Cohorts, measures, features: what does not come after scores."""
+        self._pace()
         self._run(self._gold(after_scores=False), self.settings())
 
     def after_scores(self) -> None:
@@ -273,7 +281,15 @@ class Run:
             **vocabulary_settings(self.vocabulary or self.config.vocabulary, self.config.local_maps),
             "senders": self._sender_dicts(self.senders()),
             "release": __version__,
+            "kinds": self._kinds(),
         }
+
+    def _kinds(self) -> dict[str, frozenset[str]]:
+        """The kinds of record that each sender has landed."""
+        kinds: dict[str, set[str]] = {m.sender: set() for m in self.members}
+        for r in self.log.landed():
+            kinds.setdefault(r["source"], set()).update(json.loads(r["units_by_kind"] or "{}"))
+        return {s: frozenset(k) for s, k in kinds.items()}
 
     def _sender_dicts(self, known: Mapping[str, Sender]) -> tuple[dict[str, Any], ...]:
         return tuple(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
+from uuid import uuid4
 
 from carelake.core.jvm import jvm
 from carelake.core.storage import Storage
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from carelake.core.table import Table
 
 Meta = dict[str, Any]
+SCRATCH = "ops/_scratch"  # what a run keeps until it ends
 MANY_FILES = 1000  # from here on Delta's own search in its log is the better way
 _GLOB = re.compile(r"[*?\[\]{}\\]")  # Spark would take such a path for a pattern
 
@@ -59,8 +62,8 @@ class DeltaLake:
     root: str
     pinned: dict[str, int] = field(default_factory=dict)
     pinned_only: bool = False  # a table that is not pinned is not there
-    # Version and files of the tables that this process replaced whole: see `_as_written`.
-    _written: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    # Files of versions that replaced a whole table, by table and version; None for any other version: see `_as_written`.
+    _files: dict[tuple[Table, int], tuple[str, ...] | None] = field(default_factory=dict)
 
     @property
     def storage(self) -> Storage:
@@ -95,9 +98,9 @@ class DeltaLake:
         version = self.version(table)
         if version < 0:
             return self._empty(table)
-        written = self._written.get(table.name)
-        if written and written[0] == version:
-            return self._as_written(table, written[1])
+        files = self._whole(table, version)
+        if files is not None:
+            return self._as_written(table, files)
         reader = self.spark.read.format("delta")
         if table.name in self.pinned:
             reader = reader.option("versionAsOf", version)
@@ -124,11 +127,21 @@ class DeltaLake:
         reader = self.spark.read.schema(f"{table.ddl}, `_run` string").option("basePath", self.path(table))
         return reader.parquet(*paths)
 
+    def keep(self, frame: DataFrame) -> DataFrame:
+        """The rows written down for the rest of the run: what is made of them has a short plan, and survives a lost executor."""
+        place = f"{self.root.rstrip('/')}/{SCRATCH}/{uuid4().hex}"
+        frame.write.parquet(place)
+        return self.spark.read.schema(frame.schema).parquet(place)
+
+    def clear(self) -> None:
+        """Remove what runs kept. Needs the lease."""
+        self.storage.delete_folder(SCRATCH)
+
     def _empty(self, table: Table) -> DataFrame:
         return self.spark.createDataFrame([], f"{table.ddl}, `_run` string")
 
     def _as_written(self, table: Table, files: tuple[str, ...]) -> DataFrame:
-        """The files of a version that this very process committed whole.
+        """The files of a version that is one replacement of the whole table: its commit names them all.
 
         Delta would first rebuild the table's state from its log and then search it for files on every scan: three small
         jobs for a list that is at hand. In a first run these were half of all jobs.
@@ -140,7 +153,9 @@ class DeltaLake:
 
     def replace(self, table: Table, frame: DataFrame, meta: Meta) -> Commit:
         """Overwrite the table in one commit; schema changes are taken over."""
-        return self._write(table, frame, meta, "overwrite", {"overwriteSchema": "true"})
+        return self._write(
+            table, frame, {**meta, "ddl": _mark(table)}, "overwrite", {"overwriteSchema": "true"}
+        )
 
     def append(self, table: Table, frame: DataFrame, meta: Meta, *, txn: str | None = None) -> Commit:
         """Append in one commit; columns that are new are added."""
@@ -165,21 +180,30 @@ class DeltaLake:
         self.pinned.pop(table.name, None)
         if after <= before:
             return Commit(after, 0)
-        actions = self._actions(table, after)
-        info: Meta = next((a["commitInfo"] for a in actions if "commitInfo" in a), {})
-        metrics = info.get("operationMetrics", {})
-        if mode == "overwrite" and after == before + 1 and not table.partition_by:
-            self._remember(table, after, [a["add"] for a in actions if "add" in a])
+        metrics = self.commit_info(table, after).get("operationMetrics", {})
         return Commit(after, int(metrics.get("numOutputRows", 0)), int(metrics.get("numFiles", 0)))
 
-    def _remember(self, table: Table, version: int, added: list[Meta]) -> None:
+    def _whole(self, table: Table, version: int) -> tuple[str, ...] | None:
+        """Names of the files of a version that replaced the whole table as it is declared today; None for any other."""
+        key = (table, version)
+        if key not in self._files:
+            self._files[key] = None if table.partition_by else self._replaced(table, version)
+        return self._files[key]
+
+    def _replaced(self, table: Table, version: int) -> tuple[str, ...] | None:
+        actions = self._actions(table, version)
+        info: Meta = next((a["commitInfo"] for a in actions if "commitInfo" in a), {})
+        how = info.get("operationParameters", {})
+        if info.get("operation") != "WRITE" or how.get("mode") != "Overwrite" or how.get("predicate"):
+            return None
+        if json.loads(info.get("userMetadata") or "{}").get("ddl") != _mark(table):
+            return None
+        added = [a["add"] for a in actions if "add" in a]
         files = tuple(unquote(a["path"]) for a in added)
         plain = all(not a.get("deletionVector") for a in added) and not _GLOB.search(
             self.root + "".join(files)
         )
-        self._written.pop(table.name, None)
-        if plain and len(files) <= MANY_FILES:
-            self._written[table.name] = (version, files)
+        return files if plain and len(files) <= MANY_FILES else None
 
     def _actions(self, table: Table, version: int) -> list[Meta]:
         text = self.storage.read_text(f"{table.name}/_delta_log/{version:020d}.json") or ""
@@ -189,6 +213,10 @@ class DeltaLake:
         """The commitInfo of one version, {} when the log no longer has it."""
         info: Meta = next((a["commitInfo"] for a in self._actions(table, version) if "commitInfo" in a), {})
         return info
+
+
+def _mark(table: Table) -> str:
+    return hashlib.sha256(table.ddl.encode()).hexdigest()[:16]
 
 
 def statistics_columns(table: Table) -> list[str]:

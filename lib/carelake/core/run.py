@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from carelake.core.jvm import jvm
-from carelake.core.step import EXTRACT_DATE, Setting, Step
+from carelake.core.step import EXTRACT_DATE, MOVING, Setting, Step
 from carelake.core.table import Field, OnFail, Table
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class StepResult:
 
 class Part(Protocol):
     """What of a table is made anew, when that is not all of it."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings that are others for the part than for the whole."""
 
     def only(self, table: Table) -> DataFrame:
         """Of a table that the step reads, the rows from which the part is made."""
@@ -102,12 +106,12 @@ def module_text(*modules: str) -> str:
 def fingerprint(step: Step, settings: Mapping[str, Any], also: tuple[str, ...] = ()) -> str:
     """Of what decides a step's result besides its inputs' rows: code, table, checks, settings, further modules.
 
-    Not the extract date: that moves with every landing, and is one of the inputs (see `inputs_of`).
+    Not the settings that move with every landing; the extract date is one of the inputs (see `inputs_of`).
     """
     values = {
         p: str(settings.get(i.name))
         for p, i in step.inputs.items()
-        if isinstance(i, Setting) and i is not EXTRACT_DATE
+        if isinstance(i, Setting) and i not in MOVING
     }
     code = module_text(step.transform.__module__, *also)
     text = json.dumps([code, repr(step.writes), sorted(values.items())])
@@ -133,7 +137,8 @@ def run_step(
     table = step.writes
     inputs = inputs_of(step, lake, context.settings)
     read = part.only if part else lake.read
-    given = {p: read(i) if isinstance(i, Table) else context.settings[i.name] for p, i in step.inputs.items()}
+    settings = {**context.settings, **(part.settings if part else {})}
+    given = {p: read(i) if isinstance(i, Table) else settings[i.name] for p, i in step.inputs.items()}
     made = step.transform(**given)
     extra: list[str] = [c for c in ("_problems", "_excluded") if c in made.columns]
     own = table.conform(made) if not extra else _with_extra(table, made, extra)

@@ -35,6 +35,9 @@ SENDERS = Setting(
     "senders", "name, priority, time zone and type concept of each sender (tuple of dicts, sorted by name)"
 )
 RELEASE = Setting("release", "the version of carelake (str)")
+KINDS = Setting("kinds", "kinds of record that each sender has landed (dict: sender -> frozenset)")
+# They move with what is landed, so no step's fingerprint holds them: inputs say that there is something new.
+MOVING = (EXTRACT_DATE, KINDS)
 
 
 @dataclass(frozen=True)

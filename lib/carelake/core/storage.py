@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,14 @@ class Storage:
             return
         fs, path, _ = self._hadoop(name)
         fs.delete(path, False)
+
+    def delete_folder(self, name: str) -> None:
+        """Remove a folder with all that is in it; nothing happens when it is not there."""
+        if self.local:
+            shutil.rmtree(local_path(self.path(name)), ignore_errors=True)
+            return
+        fs, path, _ = self._hadoop(name)
+        fs.delete(path, True)
 
     def files(self) -> Iterator[Entry]:
         """Every file below the root, or the root itself when it is a file, sorted by name; hidden names are left out."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.sql import functions as F
 
@@ -80,6 +80,7 @@ class OfPersons:
     table: Table
     ids: DataFrame
     records: DataFrame
+    settings: ClassVar[Mapping[str, Any]] = {}
 
     def only(self, table: Table) -> DataFrame:
         """Their rows of a table that says whose a row is, all of another one."""
@@ -103,19 +104,19 @@ def affected(
 ) -> Affected:
     """Whom the records in `seen` (source, source_person_id) and the changed links concern. Only after the links were made."""
     old, new = published.read(PERSON_LINK), lake.read(PERSON_LINK)
-    links = old.select(*_RECORD, "person_id").union(new.select(*_RECORD, "person_id")).persist()
+    links = old.select(*_RECORD, "person_id").union(new.select(*_RECORD, "person_id"))
     moved = _moved(old, new, _RECORD, "person_id")
     records = [*seen, moved]
     for table, (column, target) in REFERENCES.items():
         if lake.version(table) != published.version(table):
-            others = _moved(
-                published.read(table), lake.read(table), ["source", "reference"], target
-            ).persist()
+            others = lake.keep(
+                _moved(published.read(table), lake.read(table), ["source", "reference"], target)
+            )
             records += [_referring(lake, c, column, others) for c in contracts if _refers(c, column)]
-    told = reduce(lambda a, b: a.union(b), records).distinct()
-    ids = links.join(told, _RECORD, how="left_semi").select("person_id").distinct().persist()
+    told = lake.keep(reduce(lambda a, b: a.union(b), records).distinct())
+    ids = lake.keep(links.join(told, _RECORD, how="left_semi").select("person_id").distinct())
     theirs = links.join(ids, "person_id", how="left_semi").select(*_RECORD)
-    return Affected(lake, published, ids, theirs.union(told).distinct().persist())
+    return Affected(lake, published, ids, lake.keep(theirs.union(told).distinct()))
 
 
 def _moved(old: DataFrame, new: DataFrame, key: list[str], value: str) -> DataFrame:

@@ -10,10 +10,12 @@ from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
 from carelake.bronze.table import bronze_table
-from carelake.core.step import SENDERS, Step
+from carelake.core.step import KINDS, SENDERS, Step
 from carelake.silver.conformed.version import VERSION, versions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pyspark.sql import DataFrame
 
     from carelake.bronze.source import Mapping, Source
@@ -46,17 +48,28 @@ def contract_step(contract: Table, members: list[Member]) -> Step:
     """The step that unites every mapping into `contract`, of every sender."""
     used = [m for m in members if any(x.into is contract for x in m.source.mappings)]
     inputs: dict[str, Any] = {f"bronze_{m.sender}": bronze_table(m.sender) for m in used}
-    inputs |= {"versions": VERSION, "senders": SENDERS}
+    inputs |= {"versions": VERSION, "senders": SENDERS, "kinds": KINDS}
 
-    def transform(versions: DataFrame, senders: tuple[dict[str, Any], ...], **bronze: DataFrame) -> DataFrame:
-        """Rows of the contract from every sender's current records."""
+    def transform(
+        versions: DataFrame,
+        senders: tuple[dict[str, Any], ...],
+        kinds: dict[str, frozenset[str]],
+        **bronze: DataFrame,
+    ) -> DataFrame:
+        """Rows of the contract from every sender's current records. A mapping of kinds that are not there costs nothing."""
         known = {s["name"]: s for s in senders}
-        parts = [
-            _mapped(bronze[f"bronze_{m.sender}"], versions, m, x, known.get(m.sender, {}))
-            for m in used
-            for x in m.source.mappings
-            if x.into is contract
-        ]
+        parts = []
+        for m in used:
+            mappings = [
+                x for x in m.source.mappings if x.into is contract and not kinds[m.sender].isdisjoint(x.kinds)
+            ]
+            # asked for all its mappings together, which Spark then computes once
+            old = versions.where(
+                _of_kinds(sorted({k for x in mappings for k in (*x.kinds, *x.beside)}), m.sender)
+            )
+            parts += [
+                _mapped(bronze[f"bronze_{m.sender}"], old, m, x, known.get(m.sender, {})) for x in mappings
+            ]
         if not parts:
             return versions.where("false")
         united = reduce(lambda a, b: a.unionByName(b, allowMissingColumns=True), parts)
@@ -66,14 +79,21 @@ def contract_step(contract: Table, members: list[Member]) -> Step:
     return Step(contract, inputs, transform, contract.doc)
 
 
+def _of_kinds(kinds: Iterable[str], sender: str) -> str:
+    names = ", ".join(f"'{k}'" for k in kinds)
+    return f"source = '{sender}' AND kind IN ({names or 'NULL'})"
+
+
 def records(
-    bronze: DataFrame, versions: DataFrame, member: Member, kinds: tuple[str, ...], sender: dict[str, Any]
+    bronze: DataFrame, old: DataFrame, member: Member, kinds: tuple[str, ...], sender: dict[str, Any]
 ) -> DataFrame:
-    """What a mapping gets: the current records of some kinds (all versions of those that the source keeps)."""
+    """What a mapping gets: the current records of some kinds (all versions of those that the source keeps).
+
+    `old` are the sender's versions, of these kinds at least.
+    """
     kept = set(kinds) <= member.source.versions_kept
     gone = "duplicate conflict" if kept else "duplicate superseded conflict"
     names = ", ".join(f"'{k}'" for k in kinds)
-    old = versions.where(f"source = '{member.sender}' AND kind IN ({names})")
     losers = old.where(" OR ".join(f"state = '{s}'" for s in gone.split())).select(*PLACE)
     current = bronze.where(f"kind IN ({names}) AND problem IS NULL").join(
         F.broadcast(losers), list(PLACE), how="left_anti"
@@ -107,11 +127,9 @@ def placed(mapped: DataFrame) -> DataFrame:
 
 
 def _mapped(
-    bronze: DataFrame, versions: DataFrame, member: Member, mapping: Mapping, sender: dict[str, Any]
+    bronze: DataFrame, old: DataFrame, member: Member, mapping: Mapping, sender: dict[str, Any]
 ) -> DataFrame:
-    out = placed(
-        mapping.transform(records(bronze, versions, member, (*mapping.kinds, *mapping.beside), sender))
-    )
+    out = placed(mapping.transform(records(bronze, old, member, (*mapping.kinds, *mapping.beside), sender)))
     own = {f.name: f.type for f in mapping.into.fields}
     cast = [
         f"`{c}`" if c not in own or kind == own[c] else f"try_cast(`{c}` AS {own[c]}) AS `{c}`"

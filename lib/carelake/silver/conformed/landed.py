@@ -8,13 +8,15 @@ what is new is what stands in the files added since.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.sql import functions as F
 
 from carelake.bronze.table import bronze_table
+from carelake.core.step import KINDS
 from carelake.silver.conformed.version import COUNTS, VERSION
 
 if TYPE_CHECKING:
@@ -43,11 +45,24 @@ class Landed:
     since: Mapping[str, int]
 
     @cached_property
+    def size(self) -> int:
+        """Bytes of the files that are new."""
+        told = [
+            json.loads(self.lake.commit_info(table, version).get("userMetadata") or "{}").get("landed", [])
+            for m in self.members
+            for table in [bronze_table(m.sender)]
+            for version in range(self.since[m.sender] + 1, self.lake.version(table) + 1)
+        ]
+        return sum(int(size) for files in told for _, size, *_ in files)
+
+    @cached_property
     def groups(self) -> DataFrame:
         """One row per bronze record in question: _NARROW, `source`, `g` (its group), `is_new`, `path` (its file in bronze)."""
         new = {m.sender: self.lake.added(bronze_table(m.sender), self.since[m.sender]) for m in self.members}
         parts = [self._group(m, new[m.sender]) for m in self.members if new[m.sender]]
-        return reduce(lambda a, b: a.unionByName(b), parts or [self._group(self.members[0], [])]).persist()
+        return self.lake.keep(
+            reduce(lambda a, b: a.unionByName(b), parts or [self._group(self.members[0], [])])
+        )
 
     def _group(self, member: Member, names: list[str]) -> DataFrame:
         table = bronze_table(member.sender)
@@ -74,9 +89,9 @@ class Landed:
         keys = told.select("source", "g").distinct()
         records = self.groups.where("problem IS NULL").join(keys, ["source", "g"], how="left_semi")
         same = (*_PLACE, "kind", "record_id", "path")
-        return reduce(
-            lambda a, b: a.unionByName(b), [records.select(*same), *[w.select(*same) for w in ways]]
-        ).persist()
+        return self.lake.keep(
+            reduce(lambda a, b: a.unionByName(b), [records.select(*same), *[w.select(*same) for w in ways]])
+        )
 
     def _referring(self, member: Member, told: DataFrame) -> DataFrame | None:
         """Records that refer to a changed one: what they say depends on it."""
@@ -135,6 +150,7 @@ class OfVersions:
     """The versions of the groups in question."""
 
     landed: Landed
+    settings: ClassVar[Mapping[str, Any]] = {}
 
     def only(self, table: Table) -> DataFrame:
         """The records of the groups, of the sender whose bronze table it is."""
@@ -153,6 +169,14 @@ class OfContract:
 
     landed: Landed
     contract: Table
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The kinds of the records that have to be mapped anew, by sender."""
+        mine = {
+            m.sender: frozenset(k for s, k in self.landed.kinds if s == m.sender) for m in self.landed.members
+        }
+        return {KINDS.name: mine}
 
     def only(self, table: Table) -> DataFrame:
         """Of a bronze table these records with those that they may refer to; of the versions those of these records."""
