@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from carelake import pipeline
 from carelake.core.lake import DeltaLake
 from carelake.core.ops import LEDGER, QUARANTINE
 from carelake.silver.link.tables import PERSON_LINK
@@ -257,6 +258,34 @@ def test_days_one_after_the_other_end_in_the_rows_of_all_at_once(
     assert _unlike(_compared(spark, told.lake), _compared(spark, tmp_path / "lake")) == set()
     run(spark, told.lake, {"fhir": days / "day2"}, "--until", "silver", "--full")
     assert _unlike(_compared(spark, told.lake), _compared(spark, tmp_path / "lake")) == set()
+
+
+class Died(BaseException):
+    """What ends a run at a point, as far as one that shares its process with others can be killed."""
+
+
+@pytest.mark.slow
+def test_an_increment_that_dies_leaves_nothing_that_counts(
+    spark: SparkSession, days: Path, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = tmp_path / "lake"
+    run(spark, lake, {"fhir": days / "day0"}, "--until", "silver")
+    for day, points in (
+        (1, ("silver/omop/measurement:after", "silver:conformed")),
+        (2, ("silver/link/person:after", "publish:before")),
+    ):
+        for fatal in points:
+
+            def die(point: str, fatal: str = fatal) -> None:
+                if point == fatal:
+                    raise Died
+
+            with monkeypatch.context() as patched, pytest.raises(Died):
+                patched.setattr(pipeline, "fault", die)
+                run(spark, lake, {"fhir": days / f"day{day}"}, "--until", "silver")
+        run(spark, lake, {"fhir": days / f"day{day}"}, "--until", "silver")
+    assert _unlike(_compared(spark, lake), _compared(spark, told.lake)) == set()
+    assert _unbalanced(spark, lake) == 0
 
 
 SENDERS = {"fhir": False, "cms_rif": True, "fitbit": True, "enrollment": True}
