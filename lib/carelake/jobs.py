@@ -91,6 +91,7 @@ def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any
         "train": "train",
         "score": "score",
     }.get(job, getattr(options, "until", None) or "report")
+    run.pace()
     if job == "quality":
         _check(options, run)
         return

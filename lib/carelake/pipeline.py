@@ -162,7 +162,7 @@ class Run:
         early = self._early_settings()
         if not self.full:
             self.increment.begin(self.members)
-        self._pace()
+        self.pace()
         # what reads no table, such as the vocabulary, fills the gaps
         first += [s for s in steps if s not in first and not s.reads and _asks_only(s, early)]
         done = self._run(first, early)
@@ -189,7 +189,7 @@ class Run:
                 self.persons_affected = self.lake.read(person).count()
             self.log.flush()
 
-    def _pace(self) -> None:
+    def pace(self) -> None:
         """Let Spark compile expressions or not, as what there is to read asks for."""
         new = self.increment.landed
         pace(self.lake.spark, new.size if new else sum(r["bytes"] or 0 for r in self.log.landed()))
@@ -209,7 +209,7 @@ class Run:
 
     def gold(self) -> None:
         """Cohorts, measures, features: what does not come after scores."""
-        self._pace()
+        self.pace()
         self._run(self._gold(after_scores=False), self.settings())
 
     def after_scores(self) -> None:
