@@ -65,7 +65,7 @@ class Increment:
         seen = [people for part in made for people in part.people()]
         seen.append(self.lake.read(PERSON_LINK).select("source", "source_person_id").where("false"))
         found = affected(self.lake, as_published(self.lake, self.before), seen, self.contracts.values())
-        n = found.ids.count()
+        n = found.people.count()
         if n * 2 <= as_published(self.lake, self.before).read(PERSON).count():
             self.affected = found
         return n

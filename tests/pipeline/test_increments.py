@@ -21,6 +21,7 @@ from tests.helpers.days import deal
 from tests.helpers.runs import digests, run
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pyspark.sql import SparkSession
@@ -291,15 +292,34 @@ def test_an_increment_that_dies_leaves_nothing_that_counts(
 SENDERS = {"fhir": False, "cms_rif": True, "fitbit": True, "enrollment": True}
 
 
+@pytest.fixture(scope="module")
+def dealt(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """The five people's records, each sender's dealt to ten days."""
+    root = tmp_path_factory.mktemp("dealt")
+    return {s: deal(FIVE / s, root / s, 10, header=h) for s, h in SENDERS.items()}
+
+
+@pytest.fixture(scope="module")
+def at_once(
+    spark: SparkSession, dealt: dict[str, list[Path]], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """The digests of all days in one run."""
+    lake = tmp_path_factory.mktemp("whole") / "lake"
+    run(spark, lake, {s: days[0].parent for s, days in dealt.items()}, "--until", "gold")
+    return _compared(spark, lake)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("order", [range(10), (3, 8, 0, 5, 9, 1, 7, 2, 6, 4)], ids=["in order", "shuffled"])
 def test_ten_days_in_any_order_end_in_the_rows_of_all_at_once(
-    spark: SparkSession, order: list[int], tmp_path: Path
+    spark: SparkSession,
+    order: Sequence[int],
+    dealt: dict[str, list[Path]],
+    at_once: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
-    dealt = {s: deal(FIVE / s, tmp_path / "days" / s, 10, header=h) for s, h in SENDERS.items()}
-    run(spark, tmp_path / "whole", {s: tmp_path / "days" / s for s in SENDERS}, "--until", "gold")
     for n in order:
-        there = {s: folders[n] for s, folders in dealt.items() if folders[n].exists()}
-        run(spark, tmp_path / "daily", there, "--until", "gold")
-    assert _unlike(_compared(spark, tmp_path / "daily"), _compared(spark, tmp_path / "whole")) == set()
-    assert _unbalanced(spark, tmp_path / "daily") == 0
+        there = {s: days[n] for s, days in dealt.items() if days[n].exists()}
+        run(spark, tmp_path / "lake", there, "--until", "gold" if n == order[-1] else "silver")
+    assert _unlike(_compared(spark, tmp_path / "lake"), at_once) == set()
+    assert _unbalanced(spark, tmp_path / "lake") == 0

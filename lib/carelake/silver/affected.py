@@ -32,43 +32,91 @@ REFERENCES: Mapping[Table, tuple[str, str]] = {
     FACILITY_LINK: ("source_facility_id", "care_site_id"),
 }
 LINKS = (PERSON_LINK, *REFERENCES)
+FEW = 1000  # so many persons are named in a query; more are joined
+
+
+@dataclass(frozen=True)
+class People:
+    """Some persons by person_id: named in the query when they are few, else joined."""
+
+    few: tuple[int, ...] | None
+    ids: DataFrame | None = None  # person_id; when they are more
+
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.few or ()) if self.ids is None else self.ids.count()
+
+    def of(self, rows: DataFrame, person: str) -> DataFrame:
+        """The rows of these persons."""
+        if self.few is not None:
+            return rows.where(F.col(person).isin(*self.few))
+        return rows.join(self._ids(person), person, how="left_semi")
+
+    def but(self, rows: DataFrame, person: str) -> DataFrame:
+        """The rows of all others. A row that is of nobody stays nowhere: it cannot be in a table that names a person."""
+        if self.few is not None:
+            return rows.where(~F.col(person).isin(*self.few))
+        return rows.join(self._ids(person), person, how="left_anti")
+
+    def _ids(self, person: str) -> DataFrame:
+        if self.ids is None:
+            raise AssertionError("few persons are named, not joined")
+        return self.ids.selectExpr(f"person_id AS {person}")
+
+
+def people(lake: DeltaLake, ids: DataFrame) -> People:
+    """The persons of `ids` (person_id, repeated or not), computed now."""
+    some = ids.distinct().limit(FEW + 1).collect()
+    if len(some) <= FEW:
+        return People(tuple(sorted(r["person_id"] for r in some)))
+    return People(None, lake.keep(ids.distinct()))
+
+
+def _together(lake: DeltaLake, some: list[People]) -> People:
+    few = sorted({i for p in some for i in p.few or ()})
+    frames = [p.ids for p in some if p.ids is not None]
+    if not frames and len(few) <= FEW:
+        return People(tuple(few))
+    frames.append(lake.spark.createDataFrame([(i,) for i in few], "person_id bigint"))
+    return people(lake, reduce(lambda a, b: a.union(b), frames))
 
 
 @dataclass
 class Affected:
-    """Persons concerned. `ids`: person_id; `records`: source, source_person_id of all their records, before and now."""
+    """Persons concerned. `records`: source, source_person_id of all their records, before and now."""
 
     lake: DeltaLake
     published: DeltaLake
-    ids: DataFrame
+    people: People
     records: DataFrame
-    # By table made in part: further persons, whose rows changed although nothing of theirs came (None: nobody).
-    further: dict[str, DataFrame | None] = field(default_factory=dict)
+    # By table made in part: further persons, whose rows changed although nothing of theirs came.
+    further: dict[str, People] = field(default_factory=dict)
 
     def part(self, step: Step, inputs: Iterable[Table], day: date | None) -> OfPersons:
         """The part of a step's table to make anew; `inputs` are those of other versions than published.
 
         `day` is the extract date of the last publication, where another one is now and the step asks for it.
         """
-        further = [p for t in inputs if (p := self.further.get(t.name)) is not None]
-        if day is not None:
-            further += [
+        further = [self.further[t.name] for t in inputs if t.name in self.further]
+        if day is not None and step.dated:
+            parts = [
                 self._ids(self.published.read(t).where(sql.replace(":day", f"DATE'{day}'")), t)
                 for t, sql in step.dated.items()
             ]
-        more = reduce(lambda a, b: a.union(b), further).distinct() if further else None
+            further.append(people(self.lake, reduce(lambda a, b: a.union(b), parts)))
+        more = _together(self.lake, further)
+        if more.few == ():
+            return OfPersons(self.lake, self.published, step.writes, self.people, self.records)
         self.further[step.name] = more
-        ids = self.ids if more is None else self.ids.union(more).distinct()
-        records = self.records if more is None else self.records.union(self._records(ids)).distinct()
-        return OfPersons(self.lake, self.published, step.writes, ids, records)
+        all_of_them = _together(self.lake, [self.people, more])
+        theirs = all_of_them.of(self.lake.read(PERSON_LINK), "person_id").select(*_RECORD)
+        records = self.records.union(theirs).distinct()
+        return OfPersons(self.lake, self.published, step.writes, all_of_them, records)
 
     def _ids(self, rows: DataFrame, table: Table) -> DataFrame:
         if table.person:
             return rows.selectExpr(f"{table.person} AS person_id").distinct()
         return _linked(rows, table, self.lake.read(PERSON_LINK)).select("person_id").distinct()
-
-    def _records(self, ids: DataFrame) -> DataFrame:
-        return self.lake.read(PERSON_LINK).join(ids, "person_id", how="left_semi").select(*_RECORD)
 
 
 @dataclass(frozen=True)
@@ -78,7 +126,7 @@ class OfPersons:
     lake: DeltaLake
     published: DeltaLake
     table: Table
-    ids: DataFrame
+    people: People
     records: DataFrame
     settings: ClassVar[Mapping[str, Any]] = {}
 
@@ -86,7 +134,7 @@ class OfPersons:
         """Their rows of a table that says whose a row is, all of another one."""
         rows = self.lake.read(table)
         if table.person:
-            return rows.join(self.ids.selectExpr(f"person_id AS {table.person}"), table.person, "left_semi")
+            return self.people.of(rows, table.person)
         if table.sender_person:
             source, person = table.sender_person
             keys = self.records.selectExpr(f"source AS {source}", f"source_person_id AS {person}")
@@ -94,9 +142,8 @@ class OfPersons:
         return rows
 
     def stay(self) -> DataFrame:
-        """The rows of all others. A row that is of nobody stays nowhere: it cannot be in such a table."""
-        gone = self.ids.selectExpr(f"person_id AS {self.table.person}")
-        return self.published.read(self.table).join(gone, str(self.table.person), how="left_anti")
+        """The rows of all others, as they were published."""
+        return self.people.but(self.published.read(self.table), str(self.table.person))
 
 
 def affected(
@@ -114,9 +161,9 @@ def affected(
             )
             records += [_referring(lake, c, column, others) for c in contracts if _refers(c, column)]
     told = lake.keep(reduce(lambda a, b: a.union(b), records).distinct())
-    ids = lake.keep(links.join(told, _RECORD, how="left_semi").select("person_id").distinct())
-    theirs = links.join(ids, "person_id", how="left_semi").select(*_RECORD)
-    return Affected(lake, published, ids, lake.keep(theirs.union(told).distinct()))
+    whom = people(lake, links.join(told, _RECORD, how="left_semi").select("person_id"))
+    theirs = whom.of(links, "person_id").select(*_RECORD)
+    return Affected(lake, published, whom, lake.keep(theirs.union(told).distinct()))
 
 
 def _moved(old: DataFrame, new: DataFrame, key: list[str], value: str) -> DataFrame:
