@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from carelake.core.ops import FILE, LEDGER, QUARANTINE, SNAPSHOT
+from carelake.core.ops import CHECK_RESULT, FILE, LEDGER, QUARANTINE, SNAPSHOT
 from carelake.gold.mapping_coverage import MAPPING_COVERAGE
 from carelake.gold.unmapped_code import UNMAPPED_CODE
 from carelake.scores.risk_score import RISK_SCORE
@@ -68,6 +68,7 @@ class Facts:
     reasons: Rows
     links: Rows
     tables: Rows
+    checks: Rows
     coverage: Rows
     unmapped: Rows
     worklist: Rows
@@ -103,6 +104,7 @@ def gather(
             for t in omop
             if lake.version(t) >= 0
         ],
+        checks=_checks(lake.read(CHECK_RESULT)),
         coverage=_rows(lake.read(MAPPING_COVERAGE).orderBy("source", "domain_id", "vocabulary_id").drop("_run")),
         unmapped=_rows(lake.read(UNMAPPED_CODE).where("rank <= 25").orderBy("rank").drop("_run")),
         worklist=_rows(lake.read(WORKLIST).where("rank <= 25").orderBy("model", "rank").drop("_run")),
@@ -125,6 +127,28 @@ def _latest(ledger: DataFrame) -> Rows:
         .selectExpr("*", f"{order} AS n")
         .orderBy("source", "kind", "n")
     )
+
+
+def _checks(results: DataFrame) -> Rows:
+    """The quality checks of the newest run that made any: how many by severity and status, and each that did not pass."""
+    newest = results.agg({"run_id": "max"}).first()
+    what = (
+        "severity",
+        "status",
+        "check_name",
+        "table_name",
+        "field_name",
+        "concept_id",
+        "rows_violating",
+        "rows_checked",
+        "threshold",
+    )
+    shown = "CASE WHEN status IN ('pass', 'not_applicable') THEN NULL ELSE {0} END AS {0}"
+    return _rows(
+        results.where(f"run_id = '{newest[0] if newest else ''}'")
+        .selectExpr("severity", "status", *[shown.format(c) for c in what[2:]])
+        .groupBy(*what).count().orderBy(*what)
+    )  # fmt: skip
 
 
 def _of_latest_run(quarantine: DataFrame) -> DataFrame:

@@ -38,7 +38,7 @@ _WORDS = {
     "name_birth_sex_zip": "same name, birth date, sex and ZIP",
 }
 _SECTIONS = (
-    ("landed", "Landed"), ("ledger", "Ledger"), ("left-out", "Quarantined"), ("harmonised", "Harmonised"), ("mapped", "Mapped"),
+    ("landed", "Landed"), ("ledger", "Ledger"), ("left-out", "Quarantined"), ("harmonised", "Harmonised"), ("quality", "Quality"), ("mapped", "Mapped"),
     ("unmapped", "Unmapped"), ("model", "Model"), ("worklist", "Worklist"),
 )  # fmt: skip
 
@@ -52,6 +52,7 @@ def page(facts: Facts) -> str:
         _section("ledger", "What became of every record", _balance(facts.ledger), _ledger(facts.ledger)),
         _section("left-out", "Quarantined and left out, and why", "no value of a record is shown or kept here", _reasons(facts)),
         _section("harmonised", "Harmonised", "people linked across senders, and rows of OMOP CDM v5.4", _harmonised(facts)),
+        _section("quality", "Quality checks", _passed(facts.checks), _quality(facts.checks)),
         _section("mapped", "Mapped to standard concepts", "share of events whose code has a standard concept", _coverage(facts)),
         _section("unmapped", "Codes without a standard concept", "the first 25 by events; all in gold/unmapped_code", _unmapped(facts)),
         _section("model", "Risk model", "how well it did on people that it had not seen", _models(facts)),
@@ -234,6 +235,44 @@ def _harmonised(f: Facts) -> str:
         f'<div class="columns"><div>{links}{_details("Rows of the vocabulary tables", tables(True))}</div>'
         f"<div>{tables(False)}</div></div>"
     )
+
+
+def _passed(checks: Rows) -> str:
+    """How many of the checks that apply hold."""
+    about = [r for r in checks if r["status"] != "not_applicable"]
+    held = _count([r for r in about if r["status"] == "pass"], "count")
+    return (
+        f"{_n(held)} of {_n(_count(about, 'count'))} checks that apply hold: those of OHDSI's Data Quality Dashboard (all in report/dqd.json, "
+        "which its viewer opens), keys, ledger, money, and drift against the run before"
+    )
+
+
+_STATUSES = ("pass", "warn", "fail", "error", "not_applicable")
+
+
+def _quality(checks: Rows) -> str:
+    severities = sorted({r["severity"] for r in checks}, key=lambda s: (s == "drift", s != "fatal", str(s)))
+    overview = _table(
+        ("severity", "hold", "warn", "fail", "could not be made", "do not apply"),
+        [
+            (_e(s), *[_n(_count([r for r in checks if (r["severity"], r["status"]) == (s, status)], "count")) for status in _STATUSES])
+            for s in severities
+        ],
+        range(1, 6),
+        "No check was made yet.",
+    )  # fmt: skip
+    rows = [
+        (
+            _e(r["status"]), _e(r["severity"]), _e(r["check_name"]),
+            _e(".".join(str(r[c]) for c in ("table_name", "field_name", "concept_id") if r[c] is not None)),
+            _n(r["rows_violating"]), _n(r["rows_checked"]),
+            f"{100 * r['threshold']:g} %" if r["threshold"] is not None else "",
+        )
+        for r in checks
+        if r["status"] not in ("pass", "not_applicable")
+    ]  # fmt: skip
+    head = ("outcome", "severity", "check", "of", "rows that break it", "rows", "allowed")
+    return f"{overview}<h3>What does not hold</h3>{_table(head, rows, (4, 5, 6), 'Every check that applies holds.')}"
 
 
 def _coverage(f: Facts) -> str:

@@ -13,7 +13,7 @@ from carelake.report.page import page
 
 EMPTY = Facts(
     run_id="", published_at="", as_of="2024-09-01", synthetic=False, files=[], ledger=[], reasons=[], links=[], tables=[],
-    coverage=[], unmapped=[], worklist=[], scored=0,
+    checks=[], coverage=[], unmapped=[], worklist=[], scored=0,
 )  # fmt: skip
 MODEL = ModelFacts(
     name="acute_care_1y",
@@ -38,6 +38,21 @@ def ledger(source: str, kind: str, stage: str, rows_in: int, **outcomes: int) ->
     }
 
 
+def checks(severity: str, status: str, count: int, **what: object) -> dict[str, object]:
+    blank = dict.fromkeys(
+        (
+            "check_name",
+            "table_name",
+            "field_name",
+            "concept_id",
+            "rows_violating",
+            "rows_checked",
+            "threshold",
+        )
+    )
+    return blank | {"severity": severity, "status": status, "count": count} | what
+
+
 FULL = replace(
     EMPTY,
     run_id="run-7",
@@ -58,6 +73,14 @@ FULL = replace(
     tables=[
         {"table": "silver/omop/person", "rows": 93, "vocabulary": False},
         {"table": "silver/omop/concept", "rows": 14780, "vocabulary": True},
+    ],
+    checks=[
+        checks("characterization", "fail", 1, check_name="plausibleValueHigh", table_name="silver/omop/measurement",
+               field_name="unit_concept_id", concept_id=3004410, rows_violating=7, rows_checked=90, threshold=0.05),
+        checks("characterization", "pass", 1800),
+        checks("fatal", "pass", 200),
+        checks("fatal", "not_applicable", 12),
+        checks("drift", "warn", 1, check_name="row_count", table_name="silver/omop/note", rows_violating=0, rows_checked=0),
     ],
     coverage=[
         {"source": "claims", "vocabulary_id": "ICD10CM", "domain_id": "Condition", "n_rows": 60, "n_rows_mapped": 60,
@@ -137,7 +160,7 @@ def test_anchors_of_the_header_lead_to_sections() -> None:
 
 def test_empty_lake_says_that_nothing_is_there() -> None:
     text = words(page(EMPTY))
-    for sentence in ("Nothing was landed yet.", "No record was refused.", "Nobody was linked yet.", "No coded event yet.",
+    for sentence in ("Nothing was landed yet.", "No record was refused.", "Nobody was linked yet.", "No coded event yet.", "No check was made yet.", "Every check that applies holds.",
                      "No model has been trained yet.", "Nobody was scored."):  # fmt: skip
         assert sentence in text
     assert "synthetic" not in text
@@ -194,6 +217,17 @@ def test_tiles_count_people_records_and_outcomes() -> None:
         "of events have a standard concept": "99.7 %",
         "people scored": "78",
     }
+
+
+def test_quality_counts_the_checks_by_severity_and_lists_what_does_not_hold() -> None:
+    text = words(page(FULL).split('id="quality"')[1].split("</section>")[0])
+    assert "2,000 of 2,002 checks that apply hold" in text
+    assert "fatal 200 0 0 0 12 characterization 1,800 0 1 0 0 drift 0 1 0 0 0" in text
+    assert (
+        "fail characterization plausibleValueHigh silver/omop/measurement.unit_concept_id.3004410 7 90 5 %"
+        in text
+    )
+    assert "warn drift row_count silver/omop/note 0 0" in text
 
 
 def test_ledger_is_one_closed_group_per_sender() -> None:
