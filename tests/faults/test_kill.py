@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tests.helpers.cli import carelake, digest, five_people
+from tests.helpers.cli import carelake, five_people
+from tests.helpers.runs import digests
 
 pytestmark = pytest.mark.timeout(2400)  # a run of five people takes minutes on two cores
 
@@ -23,9 +24,9 @@ OTHERS = (
 
 
 @pytest.fixture(scope="module")
-def whole(five_lake):
+def whole(spark, five_lake):
     """The digests of a run that nobody disturbed."""
-    return digest(five_lake.lake)
+    return digests(spark, five_lake.lake)
 
 
 def _published(lake):
@@ -47,10 +48,10 @@ def _kill(lake, point, whole):
     assert seen == {} if point != "publish:after" else set(whole) <= set(seen), "half a run was published"
 
 
-def _catch_up(lake, whole):
+def _catch_up(spark, lake, whole):
     again = carelake(*_command(lake))
     assert again.returncode == 0, again.stderr
-    assert digest(lake) == whole
+    assert digests(spark, lake) == whole
     assert set(_published(lake)) >= set(whole)
 
 
@@ -58,20 +59,20 @@ def _command(lake):
     return ("pipeline", "--lake", str(lake), *five_people(), "--until", "gold")
 
 
-def test_a_killed_run_is_caught_up_by_the_same_command(whole, tmp_path):
+def test_a_killed_run_is_caught_up_by_the_same_command(spark, whole, tmp_path):
     _kill(tmp_path / "lake", SMOKE, whole)
-    _catch_up(tmp_path / "lake", whole)
+    _catch_up(spark, tmp_path / "lake", whole)
     print(f"kill at {SMOKE}: {len(whole)} of {len(whole)} tables identical")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_a_run_killed_at_one_point_after_the_other_is_caught_up_by_the_same_command(whole, tmp_path):
+def test_a_run_killed_at_one_point_after_the_other_is_caught_up_by_the_same_command(spark, whole, tmp_path):
     """On one lake, so that what each dead run left is there for all that follow."""
     for point in OTHERS:
         _kill(tmp_path / "lake", point, whole)
         print(f"killed at {point}", flush=True)
-    _catch_up(tmp_path / "lake", whole)
+    _catch_up(spark, tmp_path / "lake", whole)
     print(f"killed {len(OTHERS)} times: {len(whole)} of {len(whole)} tables identical")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -257,8 +258,16 @@ def test_days_one_after_the_other_end_in_the_rows_of_all_at_once(
 ) -> None:
     run(spark, tmp_path / "lake", {"fhir": days}, "--until", "silver")
     assert _unlike(_compared(spark, told.lake), _compared(spark, tmp_path / "lake")) == set()
-    run(spark, told.lake, {"fhir": days / "day2"}, "--until", "silver", "--full")
-    assert _unlike(_compared(spark, told.lake), _compared(spark, tmp_path / "lake")) == set()
+
+
+@pytest.mark.slow
+def test_all_anew_from_bronze_ends_in_the_same_rows(
+    spark: SparkSession, days: Path, told: Told, tmp_path: Path
+) -> None:
+    lake = tmp_path / "lake"
+    shutil.copytree(told.lake, lake)
+    run(spark, lake, {"fhir": days / "day2"}, "--until", "silver", "--full")
+    assert _unlike(_compared(spark, lake), _compared(spark, told.lake)) == set()
 
 
 class Died(BaseException):

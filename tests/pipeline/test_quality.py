@@ -10,9 +10,12 @@ import pytest
 
 from tests.helpers.books import read
 from tests.helpers.cli import carelake
+from tests.helpers.runs import run
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pyspark.sql import SparkSession
 
     from tests.helpers.books import Made
 
@@ -37,11 +40,12 @@ def test_the_gate_of_the_pipeline_looked_at_every_check_and_let_it_pass(five_lak
     assert {r["measure"] for r in five_lake.rows("ops/profile")} == {"rows", "nulls", "concept"}
 
 
-def test_the_job_prints_the_summary_and_copies_the_results(lake: Path, tmp_path: Path):
+def test_the_job_prints_the_summary_and_copies_the_results(
+    spark: SparkSession, lake: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     file = tmp_path / "dqd.json"
-    done = carelake("quality", "--lake", str(lake), "--dqd", str(file))
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    run(spark, lake, {}, "--dqd", str(file), job="quality")
+    lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[:5]] == [
         "Verification",
         "Plausibility",
@@ -55,7 +59,9 @@ def test_the_job_prints_the_summary_and_copies_the_results(lake: Path, tmp_path:
     assert total == len(told["CheckResults"]) == told["Overview"]["countTotal"][0]
 
 
-def test_a_failed_check_of_a_gated_severity_ends_with_13_and_names_records(lake: Path, tmp_path: Path):
+def test_a_failed_check_of_a_gated_severity_ends_with_13_and_names_records(
+    spark: SparkSession, lake: Path, tmp_path: Path
+):
     """Not one condition may be unmapped at this site."""
     strict = tmp_path / "strict.yaml"
     strict.write_text(
@@ -75,4 +81,4 @@ def test_a_failed_check_of_a_gated_severity_ends_with_13_and_names_records(lake:
 
     lenient = tmp_path / "lenient.yaml"
     lenient.write_text("gate: [fatal]\n" + strict.read_text())
-    assert carelake("quality", "--lake", str(lake), "--env", str(lenient)).returncode == 0
+    run(spark, lake, {}, "--env", str(lenient), job="quality")  # raises nothing
