@@ -44,6 +44,7 @@ class Increment:
     landed: Landed | None = None
     affected: Affected | None = None
     parts: set[str] = field(default_factory=set)  # tables of which only a part was made
+    whole: set[str] = field(default_factory=set)  # those made whole, although it is known what landed
 
     def begin(self, members: list[Member]) -> None:
         """See what landed since silver was published."""
@@ -72,7 +73,9 @@ class Increment:
 
     def examined(self) -> DataFrame | None:
         """The bronze records that this run looks at; None for all."""
-        return self.landed.examined() if self.landed and VERSION.name in self.parts else None
+        if self.landed is None or VERSION.name not in self.parts:
+            return None
+        return self.landed.examined([t for n, t in self.contracts.items() if n in self.whole])
 
     def rests(self, step: Step, values: Mapping[str, Any], also: tuple[str, ...]) -> StepResult | None:
         """The result of a step that need not run: nothing of what it reads has changed for it, nor its code."""
@@ -91,6 +94,11 @@ class Increment:
 
     def part(self, step: Step, values: Mapping[str, Any], also: tuple[str, ...]) -> Part | None:
         """What of a step's table is to be made anew; None for all of it."""
+        found = self._part(step, values, also)
+        (self.whole if found is None else self.parts).add(step.name)
+        return found
+
+    def _part(self, step: Step, values: Mapping[str, Any], also: tuple[str, ...]) -> Part | None:
         last = self._same_code(step, values, also)
         if self.landed is None or last is None:
             return None
@@ -105,8 +113,6 @@ class Increment:
         elif step.by_person and self.affected is not None:
             moved = [t for t in step.reads if inputs[t.name] != last.inputs[t.name]]
             found = self.affected.part(step, moved, _other_day(last.inputs, inputs))
-        if found is not None:
-            self.parts.add(step.name)
         return found
 
     def _same_code(self, step: Step, values: Mapping[str, Any], also: tuple[str, ...]) -> Published | None:

@@ -124,11 +124,30 @@ class Landed:
             (r["source"], r["kind"]) for r in self.changed.select("source", "kind").distinct().collect()
         )
 
-    def examined(self) -> DataFrame:
-        """One row per record that this run looks at, the new and those mapped anew: its place, `_record`, `mapped`."""
-        new = self.groups.where("is_new").selectExpr(*_PLACE, "record_id AS _record", "false AS mapped")
-        anew = self.changed.selectExpr(*_PLACE, "record_id AS _record", "true AS mapped")
-        return new.union(anew).groupBy(*_PLACE, "_record").agg(F.max("mapped").alias("mapped"))
+    def examined(self, whole: Iterable[Table] = ()) -> DataFrame:
+        """One row per record that this run looks at: its place, `_record`, `mapped`.
+
+        These are the new ones, those mapped anew, and all that contracts count which were made whole.
+        """
+        place = (*_PLACE, "record_id AS _record")
+        parts = [
+            self.groups.where("is_new").selectExpr(*place, "false AS mapped"),
+            self.changed.selectExpr(*place, "true AS mapped"),
+        ]
+        counted = [
+            (m.sender, x.kinds)
+            for m in self.members
+            for x in m.source.mappings
+            if x.counts and x.into in whole
+        ]
+        for sender in sorted({s for s, _ in counted}):
+            kinds = sorted({k for s, some in counted if s == sender for k in some})
+            rows = self.lake.read(bronze_table(sender)).where(
+                F.col("kind").isin(kinds) & F.col("problem").isNull()
+            )
+            parts.append(rows.selectExpr(f"'{sender}' AS source", *place[1:], "true AS mapped"))
+        seen = reduce(lambda a, b: a.union(b), parts)
+        return seen.groupBy(*_PLACE, "_record").agg(F.max("mapped").alias("mapped"))
 
     def touches(self, contract: Table) -> bool:
         """Whether a record that has to be mapped anew goes into the contract."""
