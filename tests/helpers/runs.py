@@ -24,7 +24,7 @@ def run(
     given = [x for name, path in sources.items() for x in ("--source", f"{name}={path}")]
     parsed = app.parser(job).parse_args(["--lake", str(lake), *given, *options])
     config = configuration.load(parsed.env)
-    senders = tuple(app._given(text, config) for text in parsed.source)
+    senders = tuple(app._given(text, config) for text in getattr(parsed, "source", ()))
     note: dict[str, Any] = {}
     lake.mkdir(parents=True, exist_ok=True)
     perform(job, parsed, config, senders, str(lake), spark, note)
