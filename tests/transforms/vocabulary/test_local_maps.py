@@ -15,6 +15,7 @@ from carelake.silver.vocabulary.cdm_tables import (
     source_to_concept_map,
 )
 from carelake.silver.vocabulary.folder import settings
+from carelake.silver.vocabulary.tables import SUCCESSOR
 from tests.helpers.tables import frame, rows
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ def test_a_sites_maps_stand_in_source_to_concept_map_with_who_approved_them(
         spark, CONCEPT,
         *({"concept_id": n, "vocabulary_id": "LOINC"} for n in (11, 12)), {"concept_id": 13, "vocabulary_id": "SNOMED"},
     )  # fmt: skip
-    made = SOURCE_TO_CONCEPT_MAP.conform(source_to_concept_map(concepts, given["local_maps"]))
+    made = SOURCE_TO_CONCEPT_MAP.conform(
+        source_to_concept_map(concepts, frame(spark, SUCCESSOR), given["local_maps"])
+    )
     oid, lab, usagi = "urn:oid:1.2.3", "usagi_lab", "2024-05-01"
     assert rows(made.where("_map IN ('usagi_lab', 'source_to_concept_map_icd')"), *MAPPED) == sorted(
         [
@@ -73,13 +76,40 @@ def test_a_sites_maps_stand_in_source_to_concept_map_with_who_approved_them(
     )  # fmt: skip
 
 
+def test_a_target_that_was_replaced_gives_way_to_its_nearest_standard_successor_and_is_kept_beside(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    text = MAP.splitlines()[0] + "".join(
+        f"\n{code},0,urn:oid:1.2.3,Words,{target},LOINC,2020-01-01,2099-12-31,,APPROVED,cleo,EQUAL"
+        for code, target in (("A", 21), ("B", 24), ("C", 25), ("D", 21), ("D", 23))
+    )
+    given = _given(tmp_path, source_to_concept_map=text)
+    standard = {"standard_concept": "S", "vocabulary_id": "SNOMED"}
+    concepts = frame(
+        spark, CONCEPT,
+        {"concept_id": 21, "invalid_reason": "U"}, {"concept_id": 22, "invalid_reason": "U"}, {"concept_id": 23, **standard},
+        {"concept_id": 24, **standard}, {"concept_id": 25, "invalid_reason": "D"},
+    )  # fmt: skip
+    after = frame(
+        spark, SUCCESSOR,
+        {"concept_id": 21, "successor_concept_id": 22, "steps": 1}, {"concept_id": 21, "successor_concept_id": 23, "steps": 2},
+        {"concept_id": 24, "successor_concept_id": 23, "steps": 1},
+    )  # fmt: skip
+    made = SOURCE_TO_CONCEPT_MAP.conform(source_to_concept_map(concepts, after, given["local_maps"]))
+    mine = made.where("_map = 'source_to_concept_map'")
+    # A: over one that is replaced itself; B: standard still; C: nothing came after it; D: both of its targets are now one
+    assert rows(mine, "source_code", "target_concept_id", "_target_given", "target_vocabulary_id") == [
+        ("A", 23, 21, "SNOMED"), ("B", 24, None, "LOINC"), ("C", 25, None, "LOINC"), ("D", 23, None, "LOINC"),
+    ]  # fmt: skip
+
+
 def test_a_sites_map_takes_the_place_of_the_bundled_one_of_that_code_however_both_write_it(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     concepts = frame(spark, CONCEPT, {"concept_id": 13, "vocabulary_id": "SNOMED"})
 
     def maps_of(given: dict[str, object]) -> list[tuple[object, ...]]:
-        made = source_to_concept_map(concepts, given["local_maps"])
+        made = source_to_concept_map(concepts, frame(spark, SUCCESSOR), given["local_maps"])
         same = made.where(
             "upper(replace(source_code, '.', '')) = 'K635' AND source_vocabulary_id LIKE '%ICD%10%CM%'"
         )

@@ -94,8 +94,8 @@ def test_the_share_that_reaches_a_standard_concept_is_at_least_the_mark(
     # cached, as tables are written: a plan over rows in memory is worked out by the optimizer again and again
     concepts = concept(None, given["local_concepts"]).cache()
     relationships = concept_relationship(None).cache()
-    local = source_to_concept_map(concepts, given["local_maps"]).cache()
     after = successor(relationships).cache()
+    local = source_to_concept_map(concepts, after, given["local_maps"]).cache()
     mapped = code_map(concepts, relationships, after, local).collect()
     assert len({(r.vocabulary_id, r.code, r.target_no) for r in mapped}) == len(mapped)
     targets = {(r.vocabulary_id, r.code): r.concept_id for r in mapped if r.concept_id and r.target_no == 0}

@@ -18,6 +18,7 @@ from carelake.silver.omop.cdm import cdm_table
 from carelake.silver.vocabulary import athena
 from carelake.silver.vocabulary.codes import code_sql, known_vocabulary_sql
 from carelake.silver.vocabulary.local_rows import FIRST_LOCAL_ID, concepts, maps
+from carelake.silver.vocabulary.tables import SUCCESSOR
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -66,6 +67,7 @@ SOURCE_TO_CONCEPT_MAP = replace(
     fields=(
         *_STCM.fields,
         Field("_map", "string", "Name of the map it belongs to: of a bundled map, or of the site's file"),
+        Field("_target_given", "int", "The target that the map names, when the vocabulary has replaced it"),
         Field(
             "_value_as_concept_id",
             "int",
@@ -199,12 +201,37 @@ def drug_strength(vocabulary: Files | None) -> DataFrame:
     return athena.read(DRUG_STRENGTH, vocabulary)
 
 
-@step(writes=SOURCE_TO_CONCEPT_MAP, concepts=CONCEPT, local_maps=LOCAL_MAPS)
-def source_to_concept_map(concepts: DataFrame, local_maps: Files) -> DataFrame:
+def _current(rows: DataFrame, concepts: DataFrame, successors: DataFrame) -> DataFrame:
+    """The rows with the nearest standard successor of a target that is standard no more, and the target given before."""
+    few = F.broadcast(rows.selectExpr("target_concept_id AS concept_id").distinct())
+    standard = concepts.where("standard_concept = 'S' AND invalid_reason IS NULL").select("concept_id")
+    stale = successors.join(few, "concept_id", how="left_semi").join(standard, "concept_id", how="left_anti")
+    reached = standard.withColumnRenamed("concept_id", "successor_concept_id")
+    nearest = (
+        stale.join(reached, "successor_concept_id", how="left_semi")
+        .groupBy("concept_id")
+        .agg(F.expr("min(struct(steps, successor_concept_id)).successor_concept_id AS _now"))
+        .withColumnRenamed("concept_id", "target_concept_id")
+    )
+    moved = rows.join(F.broadcast(nearest), "target_concept_id", how="left").withColumns(
+        {
+            "_target_given": F.expr("CASE WHEN _now IS NOT NULL THEN target_concept_id END"),
+            "target_concept_id": F.expr("coalesce(_now, target_concept_id)"),
+            "target_vocabulary_id": F.expr("CASE WHEN _now IS NULL THEN target_vocabulary_id END"),
+        }
+    )
+    # two targets of a code may have the same successor
+    own = "PARTITION BY source_vocabulary_id, source_code, target_concept_id, valid_end_date ORDER BY _target_given NULLS FIRST"
+    return moved.selectExpr("*", f"row_number() OVER ({own}) AS n").where("n = 1").drop("n", "_now")
+
+
+@step(writes=SOURCE_TO_CONCEPT_MAP, concepts=CONCEPT, successors=SUCCESSOR, local_maps=LOCAL_MAPS)
+def source_to_concept_map(concepts: DataFrame, successors: DataFrame, local_maps: Files) -> DataFrame:
     """Maps of codes that the vocabulary says nothing of: the site's, and of other codes the bundled ones.
 
     The site's are files `source_to_concept_map*.csv` or `usagi*.csv` beside the vocabulary or in `local_maps` of the
     configuration. Every row bears the name of its map; the site's say besides who approved them, and how near they are.
+    A target that the vocabulary has replaced gives way to its nearest standard successor.
     """
     ours = athena.read(SOURCE_TO_CONCEPT_MAP, None)
     theirs = athena.frame(SOURCE_TO_CONCEPT_MAP, maps(local_maps.found))
@@ -217,7 +244,7 @@ def source_to_concept_map(concepts: DataFrame, local_maps: Files) -> DataFrame:
         .join(mapped, ["vocabulary_id", "code"], how="left_anti")
         .drop("vocabulary_id", "code")
     )
-    every = theirs.unionByName(rest, allowMissingColumns=True)
+    every = _current(theirs.unionByName(rest, allowMissingColumns=True), concepts, successors)
     targets = F.broadcast(every.selectExpr("target_concept_id AS concept_id").distinct())
     known = concepts.join(targets, "concept_id", how="left_semi").selectExpr(
         "concept_id AS target_concept_id", "vocabulary_id AS found"
