@@ -66,10 +66,11 @@ class People:
 
 def people(lake: DeltaLake, ids: DataFrame) -> People:
     """The persons of `ids` (person_id, repeated or not), computed now."""
-    some = ids.distinct().limit(FEW + 1).collect()
+    kept = lake.keep(ids.distinct())
+    some = kept.limit(FEW + 1).collect()
     if len(some) <= FEW:
         return People(tuple(sorted(r["person_id"] for r in some)))
-    return People(None, lake.keep(ids.distinct()))
+    return People(None, kept)
 
 
 def _together(lake: DeltaLake, some: list[People]) -> People:
