@@ -264,7 +264,7 @@ def _quality(checks: Rows) -> str:
     rows = [
         (
             _e(r["status"]), _e(r["severity"]), _e(r["check_name"]),
-            _e(".".join(str(r[c]) for c in ("table_name", "field_name", "concept_id") if r[c] is not None)),
+            _e(".".join(str(r[c]) for c in ("table_name", "field_name", "concept_id") if r[c] is not None).removeprefix("silver/omop/")),
             _n(r["rows_violating"]), _n(r["rows_checked"]),
             f"{100 * r['threshold']:g} %" if r["threshold"] is not None else "",
         )
