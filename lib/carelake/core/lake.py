@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 from uuid import uuid4
 
+from carelake.core.commit import commit
 from carelake.core.jvm import jvm
 from carelake.core.storage import Storage
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Meta = dict[str, Any]
 SCRATCH = "ops/_scratch"  # what a run keeps until it ends
-MANY_FILES = 1000  # from here on Delta's own search in its log is the better way
 _GLOB = re.compile(r"[*?\[\]{}\\]")  # Spark would take such a path for a pattern
 
 
@@ -62,7 +61,7 @@ class DeltaLake:
     root: str
     pinned: dict[str, int] = field(default_factory=dict)
     pinned_only: bool = False  # a table that is not pinned is not there
-    # Files of versions that replaced a whole table, by table and version; None for any other version: see `_as_written`.
+    # By table and version: see `_files_of`.
     _files: dict[tuple[Table, int], tuple[str, ...] | None] = field(default_factory=dict)
 
     @property
@@ -98,9 +97,9 @@ class DeltaLake:
         version = self.version(table)
         if version < 0:
             return self._empty(table)
-        files = self._whole(table, version)
+        files = self._files_of(table, version)
         if files is not None:
-            return self._as_written(table, files)
+            return self.read_files(table, list(files))
         reader = self.spark.read.format("delta")
         if table.name in self.pinned:
             reader = reader.option("versionAsOf", version)
@@ -125,7 +124,8 @@ class DeltaLake:
             return self._empty(table)
         paths = [_GLOB.sub(lambda m: "\\" + m[0], f"{self.path(table)}/{n}") for n in names]
         reader = self.spark.read.schema(f"{table.ddl}, `_run` string").option("basePath", self.path(table))
-        return reader.parquet(*paths)
+        frame = reader.parquet(*paths)
+        return frame.select(*table.columns, "_run") if table.partition_by else frame
 
     def keep(self, frame: DataFrame) -> DataFrame:
         """The rows written down for the rest of the run: what is made of them has a short plan, and survives a lost executor."""
@@ -140,42 +140,26 @@ class DeltaLake:
     def _empty(self, table: Table) -> DataFrame:
         return self.spark.createDataFrame([], f"{table.ddl}, `_run` string")
 
-    def _as_written(self, table: Table, files: tuple[str, ...]) -> DataFrame:
-        """The files of a version that is one replacement of the whole table: its commit names them all.
-
-        Delta would first rebuild the table's state from its log and then search it for files on every scan: three small
-        jobs for a list that is at hand. In a first run these were half of all jobs.
-        """
-        if not files:
-            return self._empty(table)
-        reader = self.spark.read.schema(f"{table.ddl}, `_run` string")
-        return reader.parquet(*[f"{self.path(table)}/{name}" for name in files])
-
     def replace(self, table: Table, frame: DataFrame, meta: Meta) -> Commit:
         """Overwrite the table in one commit; schema changes are taken over."""
-        return self._write(
-            table, frame, {**meta, "ddl": _mark(table)}, "overwrite", {"overwriteSchema": "true"}
-        )
+        return self._write(table, frame, meta, "overwrite", {"overwriteSchema": "true"})
 
     def append(self, table: Table, frame: DataFrame, meta: Meta, *, txn: str | None = None) -> Commit:
         """Append in one commit; columns that are new are added."""
-        options = {"mergeSchema": "true"}
-        if txn is not None:
-            options |= {"txnAppId": txn, "txnVersion": "1"}
-        return self._write(table, frame, meta, "append", options)
+        return self._write(table, frame, meta, "append", {"mergeSchema": "true"}, txn)
 
     def _write(
-        self, table: Table, frame: DataFrame, meta: Meta, mode: str, options: Mapping[str, str]
+        self,
+        table: Table,
+        frame: DataFrame,
+        meta: Meta,
+        mode: str,
+        options: Mapping[str, str],
+        txn: str | None = None,
     ) -> Commit:
-        before = self.head(table)
-        writer = frame.write.format("delta").mode(mode).options(**options)
-        writer = writer.option("userMetadata", json.dumps(meta, sort_keys=True))
-        if before < 0:  # table properties are given once, when the table is made
-            # Statistics hold the least and greatest value of a column in _delta_log: keys and dates only, never names.
-            writer = writer.option("delta.dataSkippingStatsColumns", ",".join(statistics_columns(table)))
-        if table.partition_by:
-            writer = writer.partitionBy(*table.partition_by)
-        writer.save(self.path(table))
+        before, note = self.head(table), json.dumps(meta, sort_keys=True)
+        if before < 0 or not commit(frame, self.path(table), note, replace=mode == "overwrite", txn=txn):
+            self._save(table, frame, note, mode, options, txn, new=before < 0)
         after = self.head(table)
         self.pinned.pop(table.name, None)
         if after <= before:
@@ -183,27 +167,54 @@ class DeltaLake:
         metrics = self.commit_info(table, after).get("operationMetrics", {})
         return Commit(after, int(metrics.get("numOutputRows", 0)), int(metrics.get("numFiles", 0)))
 
-    def _whole(self, table: Table, version: int) -> tuple[str, ...] | None:
-        """Names of the files of a version that replaced the whole table as it is declared today; None for any other."""
+    def _save(
+        self,
+        table: Table,
+        frame: DataFrame,
+        note: str,
+        mode: str,
+        options: Mapping[str, str],
+        txn: str | None,
+        *,
+        new: bool,
+    ) -> None:
+        writer = frame.write.format("delta").mode(mode).options(**options).option("userMetadata", note)
+        if txn is not None:
+            writer = writer.options(txnAppId=txn, txnVersion="1")
+        if new:  # table properties are given once, when the table is made
+            # Statistics hold the least and greatest value of a column in _delta_log: keys and dates only, never names.
+            writer = writer.option("delta.dataSkippingStatsColumns", ",".join(statistics_columns(table)))
+        if table.partition_by:
+            writer = writer.partitionBy(*table.partition_by)
+        writer.save(self.path(table))
+
+    def _files_of(self, table: Table, version: int) -> tuple[str, ...] | None:
+        """Names of all files of a version; None when its checksum does not name them, or the table was declared otherwise.
+
+        Delta would rebuild the table's state from its log and search it for files on every scan: three small jobs for a
+        list that it wrote down itself with the version, if there are few.
+        """
         key = (table, version)
         if key not in self._files:
-            self._files[key] = None if table.partition_by else self._replaced(table, version)
+            self._files[key] = self._named(table, version)
         return self._files[key]
 
-    def _replaced(self, table: Table, version: int) -> tuple[str, ...] | None:
-        actions = self._actions(table, version)
-        info: Meta = next((a["commitInfo"] for a in actions if "commitInfo" in a), {})
-        how = info.get("operationParameters", {})
-        if info.get("operation") != "WRITE" or how.get("mode") != "Overwrite" or how.get("predicate"):
+    def _named(self, table: Table, version: int) -> tuple[str, ...] | None:
+        from pyspark.sql.types import StringType, StructType
+
+        text = self.storage.read_text(f"{table.name}/_delta_log/{version:020d}.crc")
+        try:
+            checksum: Meta = json.loads(text or "{}")
+            written = StructType.fromJson(json.loads(checksum["metadata"]["schemaString"]))
+            files = checksum["allFiles"]
+        except (ValueError, KeyError):  # there is none, or it was cut short
             return None
-        if json.loads(info.get("userMetadata") or "{}").get("ddl") != _mark(table):
+        declared = [(f.name, f.dataType) for f in table.schema.fields] + [("_run", StringType())]
+        if files is None or [(f.name, f.dataType) for f in written.fields] != declared:
             return None
-        added = [a["add"] for a in actions if "add" in a]
-        files = tuple(unquote(a["path"]) for a in added)
-        plain = all(not a.get("deletionVector") for a in added) and not _GLOB.search(
-            self.root + "".join(files)
-        )
-        return files if plain and len(files) <= MANY_FILES else None
+        if any(f.get("deletionVector") for f in files):
+            return None
+        return tuple(unquote(f["path"]) for f in files)
 
     def _actions(self, table: Table, version: int) -> list[Meta]:
         text = self.storage.read_text(f"{table.name}/_delta_log/{version:020d}.json") or ""
@@ -213,10 +224,6 @@ class DeltaLake:
         """The commitInfo of one version, {} when the log no longer has it."""
         info: Meta = next((a["commitInfo"] for a in self._actions(table, version) if "commitInfo" in a), {})
         return info
-
-
-def _mark(table: Table) -> str:
-    return hashlib.sha256(table.ddl.encode()).hexdigest()[:16]
 
 
 def statistics_columns(table: Table) -> list[str]:

@@ -1,9 +1,11 @@
-"""DeltaLake: a version that replaced a whole table is read from its files, every other one by Delta, both with the same rows."""
+"""DeltaLake: what Delta wrote down with a version serves the next read and write, with the same rows as Delta's own way."""
 
 from __future__ import annotations
 
 import pytest
 
+from carelake.core.commit import commit
+from carelake.core.jvm import jvm
 from carelake.core.lake import DeltaLake
 from carelake.core.table import Field, Table
 
@@ -36,7 +38,7 @@ def test_what_was_replaced_is_read_from_its_files_as_delta_reads_it(spark, make,
     assert (commit.version, commit.rows) == (1, 2)
     by_delta = spark.read.format("delta").load(lake.path(PEOPLE))
     for reader in (lake, DeltaLake(spark, lake.root)):
-        assert len(reader._whole(PEOPLE, 1) or ()) >= 1
+        assert len(reader._files_of(PEOPLE, 1) or ()) >= 1
         assert _rows(reader.read(PEOPLE)) == _rows(by_delta) == [(1, "one", "run"), (2, None, "run")]
         assert reader.read(PEOPLE).dtypes == by_delta.dtypes
 
@@ -46,7 +48,7 @@ def test_rows_appended_or_written_by_another_are_seen(spark, make):
     lake = DeltaLake(spark, str(path / "lake"))
     lake.replace(PEOPLE, frame((1, "one")), {})
     lake.append(PEOPLE, frame((2, "two")), {})
-    assert lake._whole(PEOPLE, 1) is None
+    assert len(lake._files_of(PEOPLE, 1) or ()) >= 2
     assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [1, 2]
     lake.replace(PEOPLE, frame((3, "three")), {})
     DeltaLake(spark, lake.root).replace(PEOPLE, frame((4, "four")), {})
@@ -65,26 +67,159 @@ def test_a_pinned_version_and_an_empty_table_are_read_as_such(spark, make):
     assert _rows(lake.read(PEOPLE)) == []
 
 
-def test_a_path_that_spark_would_take_for_a_pattern_is_left_to_delta(spark, make):
+def test_a_path_that_spark_would_take_for_a_pattern_is_a_path(spark, make):
     frame, path = make
     lake = DeltaLake(spark, str(path / "lake[1]"))
     lake.replace(PEOPLE, frame((1, "one")), {})
-    assert lake._whole(PEOPLE, 0) is None
-    assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [1]
+    lake.append(PEOPLE, frame((2, "two")), {})
+    assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [1, 2]
 
 
-def test_a_version_of_another_declaration_or_a_compacted_one_is_left_to_delta(spark, make):
+def test_a_version_of_another_declaration_is_left_to_delta_and_a_compacted_one_is_seen(spark, make):
     frame, path = make
     lake = DeltaLake(spark, str(path / "lake"))
     lake.replace(PEOPLE, frame((1, "one")).repartition(1), {})
     narrower = Table(name=PEOPLE.name, doc=PEOPLE.doc, fields=PEOPLE.fields[:1], key=PEOPLE.key)
-    assert lake._whole(PEOPLE, 0) is not None
-    assert lake._whole(narrower, 0) is None
+    assert lake._files_of(PEOPLE, 0) is not None
+    assert lake._files_of(narrower, 0) is None
     lake.replace(PEOPLE, frame((1, "one"), (2, "two"), (3, "three")).repartition(3), {})
     spark.sql(f"OPTIMIZE delta.`{lake.path(PEOPLE)}`").collect()
     assert lake.head(PEOPLE) == 2
-    assert lake._whole(PEOPLE, 2) is None
+    assert len(lake._files_of(PEOPLE, 2) or ()) == 1
     assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [1, 2, 3]
+
+
+def test_a_version_without_its_checksum_or_with_deletion_vectors_is_left_to_delta(spark, make):
+    frame, path = make
+    lake = DeltaLake(spark, str(path / "lake"))
+    lake.replace(PEOPLE, frame((1, "one"), (2, "two")).coalesce(1), {})
+    log = path / "lake" / PEOPLE.name / "_delta_log"
+    for damage in (lambda f: f.write_text(f.read_text()[:100]), lambda f: f.unlink()):
+        damage(log / f"{0:020d}.crc")
+        again = DeltaLake(spark, lake.root)
+        assert again._files_of(PEOPLE, 0) is None
+        assert [n for n, *_ in _rows(again.read(PEOPLE))] == [1, 2]
+    lake.replace(PEOPLE, frame((1, "one"), (2, "two"), (3, "three")).coalesce(1), {})
+    place = f"delta.`{lake.path(PEOPLE)}`"
+    spark.sql(f"ALTER TABLE {place} SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)").collect()
+    spark.sql(f"DELETE FROM {place} WHERE n = 2").collect()
+    assert lake._files_of(PEOPLE, lake.head(PEOPLE)) is None
+    assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [1, 3]
+    lake.replace(PEOPLE, frame((4, "four")), {})
+    assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [4]
+
+
+def test_a_partitioned_table_reads_as_delta_reads_it(spark, make):
+    _, path = make
+    table = Table(
+        name=PEOPLE.name, doc=PEOPLE.doc, key=PEOPLE.key, partition_by=("word",),
+        fields=(PEOPLE.fields[1], PEOPLE.fields[0]),
+    )  # fmt: skip
+    lake = DeltaLake(spark, str(path / "lake"))
+
+    def frame(*rows):
+        return spark.createDataFrame([(w, n, "run") for n, w in rows], f"{table.ddl}, `_run` string")
+
+    lake.append(table, frame((1, "a/b = 50 %"), (2, None)), {})
+    lake.append(table, frame((3, "007")), {})
+    by_delta = spark.read.format("delta").load(lake.path(table))
+    assert lake._files_of(table, 1) is not None
+    assert lake.read(table).dtypes == by_delta.dtypes
+    expected = [(1, "a/b = 50 %", "run"), (2, None, "run"), (3, "007", "run")]
+    assert _rows(lake.read(table)) == _rows(by_delta) == expected
+    lake.replace(table, frame((4, "x")), {})
+    assert _rows(lake.read(table)) == [(4, "x", "run")]
+
+
+def _history(spark, lake):
+    rows = spark.sql(f"DESCRIBE HISTORY delta.`{lake.path(PEOPLE)}`").collect()
+    return {r["version"]: r for r in rows}
+
+
+def test_a_commit_by_the_checksum_stands_in_the_history_as_one_by_the_writer(spark, make):
+    frame, path = make
+    ours, theirs = DeltaLake(spark, str(path / "ours")), DeltaLake(spark, str(path / "theirs"))
+    for lake in (ours, theirs):
+        lake.replace(PEOPLE, frame((1, "one"), (2, "two")).coalesce(1), {})
+    assert ours.replace(PEOPLE, frame((3, "three")).coalesce(1), {"run": "r"}).rows == 1
+    theirs._save(
+        PEOPLE, frame((3, "three")).coalesce(1), '{"run": "r"}', "overwrite", {"overwriteSchema": "true"}, None, new=False
+    )  # fmt: skip
+    mine, other = _history(spark, ours)[1], _history(spark, theirs)[1]
+    assert mine["operation"] == other["operation"] == "WRITE"
+    assert mine["operationParameters"]["mode"] == other["operationParameters"]["mode"] == "Overwrite"
+    assert mine["userMetadata"] == other["userMetadata"] == '{"run": "r"}'
+    assert mine["isBlindAppend"] == other["isBlindAppend"] is False
+    for name in ("numFiles", "numOutputRows", "numOutputBytes"):
+        assert mine["operationMetrics"][name] == other["operationMetrics"][name], name
+    (a, b) = (
+        next(x["add"] for x in lake._actions(PEOPLE, 1) if "add" in x)["stats"] for lake in (ours, theirs)
+    )
+    assert a == b
+    assert '"minValues":{"n":3}' in a
+    assert "three" not in a
+
+
+def test_rows_of_one_transaction_are_appended_once(spark, make):
+    frame, path = make
+    lake = DeltaLake(spark, str(path / "lake"))
+    assert lake.append(PEOPLE, frame((1, "one")), {}, txn="first").version == 0
+    assert lake.append(PEOPLE, frame((1, "one")), {}, txn="first").rows == 0
+    assert lake.append(PEOPLE, frame((2, "two")), {}, txn="second").rows == 1
+    for again in (lake, DeltaLake(spark, lake.root)):
+        assert again.append(PEOPLE, frame((2, "two")), {}, txn="second").rows == 0
+    assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [1, 2]
+    state = jvm(spark).org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, lake.path(PEOPLE))
+    assert state.update(False, *[jvm(spark).scala.Option.empty()] * 2).transactions().size() == 2
+
+
+def test_a_column_that_is_new_comes_with_the_next_write(spark, make):
+    frame, path = make
+    lake = DeltaLake(spark, str(path / "lake"))
+    lake.append(PEOPLE, frame((1, "one")), {})
+    wider = Table(
+        name=PEOPLE.name, doc=PEOPLE.doc, key=PEOPLE.key, fields=(*PEOPLE.fields, Field("more", "date", "A day"))
+    )  # fmt: skip
+    more = frame((2, "two")).selectExpr("n", "word", "DATE'2024-01-02' AS more", "_run")
+    lake.append(wider, more, {})
+    found = {r["n"]: str(r["more"]) for r in lake.read(wider).collect()}
+    assert found == {1: "None", 2: "2024-01-02"}
+    lake.replace(wider, more, {})
+    assert lake.read(wider).count() == 1
+
+
+def test_a_replacement_over_a_commit_that_it_did_not_see_is_refused(spark, make):
+    frame, path = make
+    lake, other = DeltaLake(spark, str(path / "lake")), DeltaLake(spark, str(path / "lake"))
+    lake.replace(PEOPLE, frame((1, "one")), {})
+
+    class Late:
+        """A frame that another writer overtakes when its rows are asked for."""
+
+        sparkSession = spark  # noqa: N815, a DataFrame has it so
+
+        @property
+        def _jdf(self):
+            self.asked += 1
+            if self.asked == 2:
+                other.append(PEOPLE, frame((2, "two")), {})
+            return self.inner._jdf
+
+        def __init__(self):
+            self.inner, self.asked = frame((3, "three")), 0
+
+    with pytest.raises(Exception, match=r"[Cc]oncurrent|DELTA_CONCURRENT"):
+        commit(Late(), lake.path(PEOPLE), "{}", replace=True)
+    assert [n for n, *_ in _rows(DeltaLake(spark, lake.root).read(PEOPLE))] == [1, 2]
+
+
+def test_an_empty_replacement_of_an_empty_table_makes_no_version(spark, make):
+    frame, path = make
+    lake = DeltaLake(spark, str(path / "lake"))
+    first = lake.replace(PEOPLE, frame(), {}).version
+    assert lake.replace(PEOPLE, frame(), {}).rows == 0
+    assert lake.head(PEOPLE) in (first, first + 1)
+    assert _rows(lake.read(PEOPLE)) == []
 
 
 def test_what_is_kept_for_the_run_has_the_same_rows_and_goes_with_it(spark, make):

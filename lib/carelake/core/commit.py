@@ -1,0 +1,70 @@
+"""Commits to a Delta table that stays as it is declared, by what the checksum file of its version says of it.
+
+`DataFrameWriter` rebuilds the state of a table from its log and aggregates it before every write, to learn which files it
+replaces and that there is no domain metadata: four of the five Spark queries of a small write. The checksum file, which Delta
+itself writes with each version, says both. Everything else is Delta's own: its transaction writes the files and their statistics,
+looks for conflicts and commits (docs/adr/0012). Whatever the checksum cannot answer is left to `DataFrameWriter`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from carelake.core.jvm import jvm
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+def commit(frame: DataFrame, path: str, user_metadata: str, *, replace: bool, txn: str | None = None) -> bool:
+    """Write the rows and commit, unless `txn` was committed before. False: nothing was done, `DataFrameWriter` has to."""
+    delta = jvm(frame.sparkSession).org.apache.spark.sql.delta
+    transaction = delta.DeltaLog.forTable(frame.sparkSession._jsparkSession, path).startTransaction()
+    checksum = transaction.snapshot().checksumOpt()
+    if not checksum.isDefined():
+        return False
+    known = _known(checksum.get(), transaction, frame)
+    if known is None:
+        return False
+    files, transactions = known
+    if txn is not None and any(t.appId() == txn for t in transactions):
+        return True
+    if replace:
+        transaction.readWholeTable()  # a commit in between is a conflict
+    actions = transaction.writeFiles(frame._jdf)
+    for file in files if replace else ():
+        actions = actions.appended(file.remove())
+    if txn is not None:
+        now = jvm(frame.sparkSession).scala.Option.apply(transaction.clock().getTimeMillis())
+        actions = actions.appended(delta.actions.SetTransaction(txn, 1, now))
+    transaction.commitIfNeeded(actions, _write(frame, user_metadata, replace=replace), _no_tags(frame))
+    return True
+
+
+def _known(checksum: Any, transaction: Any, frame: DataFrame) -> tuple[list[Any], list[Any]] | None:
+    """The files and the transactions of the table; None when it is to change, or the checksum does not know."""
+    domain, files, transactions = checksum.domainMetadata(), checksum.allFiles(), checksum.setTransactions()
+    if not (domain.isDefined() and domain.get().isEmpty() and files.isDefined() and transactions.isDefined()):
+        return None
+    if not transaction.metadata().schema().equals(frame._jdf.schema().asNullable()):
+        return None
+    return _items(files.get()), _items(transactions.get())
+
+
+def _items(sequence: Any) -> list[Any]:
+    return [sequence.apply(i) for i in range(sequence.size())]
+
+
+def _write(frame: DataFrame, user_metadata: str, *, replace: bool) -> Any:
+    """The operation as `DataFrameWriter` would name it in the table's history."""
+    gateway = jvm(frame.sparkSession)
+    none = gateway.scala.Option.empty()
+    modes = gateway.org.apache.spark.sql.SaveMode
+    return getattr(gateway.org.apache.spark.sql.delta, "DeltaOperations$Write")(
+        modes.Overwrite if replace else modes.Append,
+        none, none, gateway.scala.Option.apply(user_metadata), none, none, none, none, none,
+    )  # fmt: skip
+
+
+def _no_tags(frame: DataFrame) -> Any:
+    return getattr(getattr(jvm(frame.sparkSession).scala.collection.immutable, "Map$"), "MODULE$").empty()
