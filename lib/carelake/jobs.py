@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from carelake import learning, quality
 from carelake.bronze.table import bronze_table
 from carelake.core import lease
-from carelake.core.jvm import jvm
+from carelake.core.jvm import java
 from carelake.core.lake import DeltaLake
 from carelake.core.progress import Progress
 from carelake.core.run import new_run_id, now
@@ -37,7 +37,7 @@ def perform(
     note: dict[str, Any],
 ) -> int:
     """Run the job; `note` is filled for `--json`. Returns the exit code; raises CarelakeError."""
-    note["jvm"] = int(jvm(session).java.lang.ProcessHandle.current().pid())
+    note["jvm"] = int(java(session, "java.lang.ProcessHandle").current().pid())
     lake = DeltaLake(session, root)
     note |= {"run_id": new_run_id(), "lake": root}
     check_mark(lake)

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from carelake.core.jvm import jvm
+from carelake.core.jvm import java
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
+
+DELTA = "org.apache.spark.sql.delta"
 
 
 def commit(frame: DataFrame, path: str, user_metadata: str, *, replace: bool, txn: str | None = None) -> bool:
     """Write the rows and commit, unless `txn` was committed before. False: nothing was done, `DataFrameWriter` has to."""
-    delta = jvm(frame.sparkSession).org.apache.spark.sql.delta
-    transaction = delta.DeltaLog.forTable(frame.sparkSession._jsparkSession, path).startTransaction()
+    session = frame.sparkSession
+    log = java(session, f"{DELTA}.DeltaLog").forTable(session._jsparkSession, path)
+    transaction = log.startTransaction()
     checksum = transaction.snapshot().checksumOpt()
     if not checksum.isDefined():
         return False
@@ -35,9 +38,10 @@ def commit(frame: DataFrame, path: str, user_metadata: str, *, replace: bool, tx
     for file in files if replace else ():
         actions = actions.appended(file.remove())
     if txn is not None:
-        now = jvm(frame.sparkSession).scala.Option.apply(transaction.clock().getTimeMillis())
-        actions = actions.appended(delta.actions.SetTransaction(txn, 1, now))
-    transaction.commitIfNeeded(actions, _write(frame, user_metadata, replace=replace), _no_tags(frame))
+        now = java(session, "scala.Option").apply(transaction.clock().getTimeMillis())
+        actions = actions.appended(java(session, f"{DELTA}.actions.SetTransaction")(txn, 1, now))
+    no_tags = getattr(java(session, "scala.collection.immutable.Map$"), "MODULE$").empty()
+    transaction.commitIfNeeded(actions, _write(session, user_metadata, replace=replace), no_tags)
     return True
 
 
@@ -55,16 +59,11 @@ def _items(sequence: Any) -> list[Any]:
     return [sequence.apply(i) for i in range(sequence.size())]
 
 
-def _write(frame: DataFrame, user_metadata: str, *, replace: bool) -> Any:
+def _write(session: SparkSession, user_metadata: str, *, replace: bool) -> Any:
     """The operation as `DataFrameWriter` would name it in the table's history."""
-    gateway = jvm(frame.sparkSession)
-    none = gateway.scala.Option.empty()
-    modes = gateway.org.apache.spark.sql.SaveMode
-    return getattr(gateway.org.apache.spark.sql.delta, "DeltaOperations$Write")(
+    option, modes = java(session, "scala.Option"), java(session, "org.apache.spark.sql.SaveMode")
+    none = option.empty()
+    return java(session, f"{DELTA}.DeltaOperations$Write")(
         modes.Overwrite if replace else modes.Append,
-        none, none, gateway.scala.Option.apply(user_metadata), none, none, none, none, none,
+        none, none, option.apply(user_metadata), none, none, none, none, none,
     )  # fmt: skip
-
-
-def _no_tags(frame: DataFrame) -> Any:
-    return getattr(getattr(jvm(frame.sparkSession).scala.collection.immutable, "Map$"), "MODULE$").empty()

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from carelake.core.commit import commit
-from carelake.core.jvm import jvm
+from carelake.core.jvm import java
 from carelake.core.storage import Storage
 
 if TYPE_CHECKING:
@@ -79,9 +79,8 @@ class DeltaLake:
 
     def head(self, table: Table) -> int:
         """Newest version of the table, -1 when it is not there."""
-        gateway = jvm(self.spark)
-        option = gateway.scala.Option.empty()
-        log = gateway.org.apache.spark.sql.delta.DeltaLog.forTable(
+        option = java(self.spark, "scala.Option").empty()
+        log = java(self.spark, "org.apache.spark.sql.delta.DeltaLog").forTable(
             self.spark._jsparkSession, self.path(table)
         )
         return int(log.update(False, option, option).version())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
-from carelake.core.jvm import jvm
+from carelake.core.jvm import java
 from carelake.core.step import EXTRACT_DATE, MOVING, Setting, Step
 from carelake.core.table import Field, OnFail, Table
 
@@ -269,6 +269,6 @@ def _in_thread(work: Callable[[Step], StepResult], step: Step) -> StepResult:
     from pyspark.sql import SparkSession
 
     session = SparkSession.getActiveSession() or SparkSession.builder.getOrCreate()
-    jvm(session).org.apache.spark.sql.SparkSession.setActiveSession(session._jsparkSession)
+    java(session, "org.apache.spark.sql.SparkSession").setActiveSession(session._jsparkSession)
     session.sparkContext.setLocalProperty("spark.scheduler.pool", step.name)
     return work(step)

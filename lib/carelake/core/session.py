@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from carelake.core.config import HOME
-from carelake.core.jvm import jvm
+from carelake.core.jvm import java
 from carelake.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def start(app: str, scratch: str | None) -> SparkSession:
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF" if "CARELAKE_DEBUG" not in os.environ else "WARN")
     try:
-        jvm(session).io.delta.sql.DeltaSparkSessionExtension()
+        java(session, "io.delta.sql.DeltaSparkSessionExtension")()
     except TypeError:
         raise ConfigError(
             "Delta's jars are not on the class path: run ./spark-submit.sh, which fetches them"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from carelake.core.jvm import jvm
+from carelake.core.jvm import java
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,18 +51,21 @@ class Storage:
         """Full path of a name below the root."""
         return f"{self.root.rstrip('/')}/{name}" if name else self.root
 
-    def _hadoop(self, name: str) -> tuple[Any, Any, Any]:
+    @property
+    def _session(self) -> SparkSession:
         if self.spark is None:
             raise AssertionError(f"{self.root} is not local: its Storage needs a Spark session")
-        gateway = jvm(self.spark)
-        path = gateway.org.apache.hadoop.fs.Path(self.path(name))
-        return path.getFileSystem(self.spark._jsc.hadoopConfiguration()), path, gateway
+        return self.spark
+
+    def _hadoop(self, name: str) -> tuple[Any, Any]:
+        path = java(self._session, "org.apache.hadoop.fs.Path")(self.path(name))
+        return path.getFileSystem(self._session._jsc.hadoopConfiguration()), path
 
     def exists(self, name: str) -> bool:
         """Whether a file or folder is there."""
         if self.local:
             return local_path(self.path(name)).exists()
-        fs, path, _ = self._hadoop(name)
+        fs, path = self._hadoop(name)
         return bool(fs.exists(path))
 
     def read_text(self, name: str) -> str | None:
@@ -72,12 +75,12 @@ class Storage:
                 return local_path(self.path(name)).read_text(encoding="utf-8")
             except FileNotFoundError:
                 return None
-        fs, path, gateway = self._hadoop(name)
+        fs, path = self._hadoop(name)
         if not fs.exists(path):
             return None
         stream = fs.open(path)
         try:
-            return str(gateway.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+            return str(java(self._session, "org.apache.commons.io.IOUtils").toString(stream, "UTF-8"))
         finally:
             stream.close()
 
@@ -89,14 +92,16 @@ class Storage:
                 return f.read(length)
         from py4j.protocol import Py4JError
 
-        fs, path, gateway = self._hadoop(name)
+        fs, path = self._hadoop(name)
         try:
             stream = fs.open(path)
             try:
                 stream.seek(start)
-                io = gateway.org.apache.commons.io
-                bounded = stream if length < 0 else io.input.BoundedInputStream(stream, length)
-                return bytes(io.IOUtils.toByteArray(bounded))
+                if length >= 0:
+                    stream = java(self._session, "org.apache.commons.io.input.BoundedInputStream")(
+                        stream, length
+                    )
+                return bytes(java(self._session, "org.apache.commons.io.IOUtils").toByteArray(stream))
             finally:
                 stream.close()
         except Py4JError:
@@ -118,7 +123,7 @@ class Storage:
             part.write_text(text, encoding="utf-8")
             part.replace(target)
             return True
-        fs, path, _ = self._hadoop(name)
+        fs, path = self._hadoop(name)
         if exclusive and fs.exists(path):
             return False
         stream = fs.create(path, not exclusive)
@@ -133,7 +138,7 @@ class Storage:
         if self.local:
             local_path(self.path(name)).unlink(missing_ok=True)
             return
-        fs, path, _ = self._hadoop(name)
+        fs, path = self._hadoop(name)
         fs.delete(path, False)
 
     def delete_folder(self, name: str) -> None:
@@ -141,7 +146,7 @@ class Storage:
         if self.local:
             shutil.rmtree(local_path(self.path(name)), ignore_errors=True)
             return
-        fs, path, _ = self._hadoop(name)
+        fs, path = self._hadoop(name)
         fs.delete(path, True)
 
     def files(self) -> Iterator[Entry]:
@@ -156,7 +161,7 @@ class Storage:
                 if not any(part.startswith(".") for part in name.split("/")):
                     yield Entry(str(found), name, found.stat().st_size)
             return
-        fs, path, _ = self._hadoop("")
+        fs, path = self._hadoop("")
         status = fs.getFileStatus(path)
         if status.isFile():
             yield Entry(str(path), str(path.getName()), int(status.getLen()))

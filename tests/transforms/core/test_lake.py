@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from carelake.core.commit import commit
-from carelake.core.jvm import jvm
+from carelake.core.jvm import java
 from carelake.core.lake import DeltaLake
 from carelake.core.table import Field, Table
 
@@ -169,8 +169,9 @@ def test_rows_of_one_transaction_are_appended_once(spark, make):
     for again in (lake, DeltaLake(spark, lake.root)):
         assert again.append(PEOPLE, frame((2, "two")), {}, txn="second").rows == 0
     assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [1, 2]
-    state = jvm(spark).org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, lake.path(PEOPLE))
-    assert state.update(False, *[jvm(spark).scala.Option.empty()] * 2).transactions().size() == 2
+    log = java(spark, "org.apache.spark.sql.delta.DeltaLog").forTable(spark._jsparkSession, lake.path(PEOPLE))
+    none = java(spark, "scala.Option").empty()
+    assert log.update(False, none, none).transactions().size() == 2
 
 
 def test_a_column_that_is_new_comes_with_the_next_write(spark, make):
