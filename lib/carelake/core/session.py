@@ -65,6 +65,7 @@ def pace(session: SparkSession, size: int) -> None:
 def start(app: str, scratch: str | None) -> SparkSession:
     """The session of a job, ready for Delta. `scratch` is a local folder for spill. Raises ConfigError."""
     import pyspark
+    from py4j.java_gateway import java_import
     from pyspark.sql import SparkSession
 
     if not pyspark.__version__.startswith("4.2."):
@@ -86,6 +87,9 @@ def start(app: str, scratch: str | None) -> SparkSession:
         for key, value in settings.items():
             builder = builder.config(key, value)
     session = builder.getOrCreate()
+    # PySpark calls these by their short names for each select, and each call would try them in eight packages.
+    for name in ("org.apache.spark.api.python.PythonUtils", "org.apache.spark.sql.api.python.PythonSQLUtils"):
+        java_import(session._jvm, name)
     session.sparkContext.setLogLevel("OFF" if "CARELAKE_DEBUG" not in os.environ else "WARN")
     try:
         java(session, "io.delta.sql.DeltaSparkSessionExtension")()
