@@ -346,7 +346,7 @@ def beside(synthea: Path, vocabulary: list[Path]) -> str:
             ],
             log,
         )
-    people = duckdb.sql(f"SELECT count(*) FROM {_read([synthea], 'patients')}").fetchone() or (0,)
+    people = duckdb.sql(f"SELECT count(*) FROM {_read([synthea], 'patients')}").fetchall()[0]
     return (
         f"| {people[0]} | {floor.seconds:.1f} | {ours.seconds:.1f} | {ours.seconds / floor.seconds:.1f} | "
         f"{floor.cpu:.1f} / {ours.cpu:.1f} | {floor.peak_rss / 2**30:.1f} / {ours.peak_rss / 2**30:.1f} |"
