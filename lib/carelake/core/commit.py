@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 DELTA = "org.apache.spark.sql.delta"
 
 
+def delta_log(session: SparkSession, path: str) -> Any:
+    """Delta's own view of the table in a folder."""
+    return java(session, f"{DELTA}.DeltaLog").forTable(session._jsparkSession, path)
+
+
 def commit(frame: DataFrame, path: str, user_metadata: str, *, replace: bool, txn: str | None = None) -> bool:
     """Write the rows and commit, unless `txn` was committed before. False: nothing was done, `DataFrameWriter` has to."""
     session = frame.sparkSession
-    log = java(session, f"{DELTA}.DeltaLog").forTable(session._jsparkSession, path)
-    transaction = log.startTransaction()
+    transaction = delta_log(session, path).startTransaction()
     checksum = transaction.snapshot().checksumOpt()
     if not checksum.isDefined():
         return False

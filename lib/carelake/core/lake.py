@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 from uuid import uuid4
 
-from carelake.core.commit import commit
+from carelake.core.commit import commit, delta_log
 from carelake.core.jvm import java
 from carelake.core.storage import Storage
 
@@ -80,10 +80,7 @@ class DeltaLake:
     def head(self, table: Table) -> int:
         """Newest version of the table, -1 when it is not there."""
         option = java(self.spark, "scala.Option").empty()
-        log = java(self.spark, "org.apache.spark.sql.delta.DeltaLog").forTable(
-            self.spark._jsparkSession, self.path(table)
-        )
-        return int(log.update(False, option, option).version())
+        return int(delta_log(self.spark, self.path(table)).update(False, option, option).version())
 
     def version(self, table: Table) -> int:
         """The pinned version, else the head."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from carelake.core.jvm import java
+from carelake.core.commit import delta_log
 from carelake.core.storage import Storage
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def storage_faults(lake: DeltaLake, tables: Iterable[Table]) -> list[str]:
         try:
             if lake.head(t) < 0:
                 continue
-            log = java(lake.spark, "org.apache.spark.sql.delta.DeltaLog").forTable(
-                lake.spark._jsparkSession, lake.path(t)
-            )
+            log = delta_log(lake.spark, lake.path(t))
             named = {r["path"]: int(r["size"]) for r in _named_files(lake, log)}
         except Exception:
             faults.append(f"{t.name}: the log cannot be read")
