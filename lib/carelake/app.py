@@ -30,6 +30,7 @@ JOBS = {
     "to_gold": "derive cohorts, measures and features",
     "train": "train the risk models",
     "score": "score people with the models",
+    "maintain": "join small files, cluster large tables, remove versions that nobody needs",
     "quality": "check the lake, its files, or print its digest",
     "report": "write the report page",
     "generate": "make a synthetic population with Synthea",

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carelake import learning, quality
+from carelake import maintain as upkeep
 from carelake.bronze.table import bronze_table
 from carelake.core import lease
 from carelake.core.jvm import java
 from carelake.core.lake import DeltaLake
+from carelake.core.ops import OPS
 from carelake.core.progress import Progress
 from carelake.core.run import new_run_id, now
 from carelake.core.runlog import RunLog, published
+from carelake.core.upkeep import Removed
 from carelake.errors import InputError, QualityGateError
 from carelake.pipeline import Run, check_mark
 from carelake.report.write import PLACE, write
@@ -95,6 +98,9 @@ def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any
     if job == "quality":
         _check(options, run)
         return
+    if job == "maintain":
+        _maintain(run, note)
+        return
     if job in ("pipeline", "to_silver") and until != "bronze":
         for name in (
             run.lacking_vocabulary()
@@ -153,6 +159,30 @@ def _check(options: argparse.Namespace, run: Run) -> None:
     stopping = checked.stopping(run.config.gate)
     if stopping:
         raise QualityGateError(f"{len(stopping)} quality checks failed: see ops/check_result")
+
+
+def _maintain(run: Run, note: dict[str, Any]) -> None:
+    """Join, cluster, publish the same rows under their new versions, then remove what is out of date; print what was done."""
+    policy, threads = run.config.maintain, run.config.write_threads
+    tables = [*_tables(run), *(bronze_table(m.sender) for m in run.members), *OPS]
+    named = learning.named_versions(run)  # refused before anything is done when it is not known
+    joined = upkeep.join(run.lake, tables, run.before, policy, threads)
+    moved = {(j.table, j.version_before): j.version for j in joined}
+    published = upkeep.renamed(run.before, moved)
+    if published != run.before:
+        run.log.publish(published)
+    for name, p in published.items():
+        named.setdefault(name, set()).add(p.version)
+    removed = upkeep.remove(run.lake, tables, named, policy, run.log.started_at, threads)
+    for j in joined:
+        print(f"maintain: {j.table}: {j.files_before} files became {j.files}", flush=True)
+    gone = sum(removed.values(), Removed())
+    print(f"maintain: {gone.files} files of old versions removed, {gone.bytes >> 20} MiB", flush=True)
+    note["maintained"] = [
+        {"table": j.table, "version": j.version, "files_before": j.files_before, "files": j.files}
+        for j in joined
+    ]
+    note["removed"] = {"files": gone.files, "bytes": gone.bytes}
 
 
 def _tables(run: Run) -> list[Any]:

@@ -146,6 +146,10 @@ def _write(folder: Path, day: int, files: dict[str, list[dict[str, Any]]]) -> No
         (folder / name).write_text("".join(json.dumps(r) + "\n" for r in resources))
 
 
+def _bytes(lake: Path) -> int:
+    return sum(f.stat().st_size for f in lake.rglob("*") if f.is_file())
+
+
 def _people(spark: SparkSession, lake: Path, table: Table, *columns: str, where: str = "true") -> list[Any]:
     """Rows of a table with the sender's id of the person."""
     held = DeltaLake(spark, str(lake))
@@ -258,6 +262,28 @@ def test_days_one_after_the_other_end_in_the_rows_of_all_at_once(
 ) -> None:
     run(spark, tmp_path / "lake", {"fhir": days}, "--until", "silver")
     assert _unlike(_compared(spark, told.lake), _compared(spark, tmp_path / "lake")) == set()
+
+
+def test_upkeep_changes_no_row_and_the_next_day_concerns_no_one_else(
+    spark: SparkSession, told: Told, tmp_path: Path
+) -> None:
+    lake, thrifty = tmp_path / "lake", tmp_path / "thrifty.yaml"
+    shutil.copytree(told.lake, lake)
+    thrifty.write_text("maintain: {retain_days: 0, many_files: 1}")
+    before, size = _compared(spark, lake), _bytes(lake)
+    note = run(spark, lake, {}, "--env", str(thrifty), job="maintain")
+    assert {"bronze/fhir", "ops/ledger"} <= {j["table"] for j in note["maintained"]}
+    assert note["removed"]["files"] > 100, "two of three versions of some forty tables"
+    assert size - _bytes(lake) > note["removed"]["bytes"] / 2
+    assert _unlike(_compared(spark, lake), before) == set()
+
+    _write(tmp_path / "day3", 3, {"Observation": [_weight("w2b", "p2", 82.0, day=4)]})
+    note = run(spark, lake, {"fhir": tmp_path / "day3"}, "--until", "silver")
+    assert note["persons_affected"] == 1
+    assert set(_people(spark, lake, MEASUREMENT, where=f"_run = '{note['run_id']}'")) == {"p2"}
+    assert sorted(_people(spark, lake, MEASUREMENT, "value_as_number")) == sorted(
+        [*told.weights[2], ("p2", 82.0)]
+    )
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ class DeltaLake:
     root: str
     pinned: dict[str, int] = field(default_factory=dict)
     pinned_only: bool = False  # a table that is not pinned is not there
-    # By table and version: see `_files_of`.
+    # By table and version: see `named_files`.
     _files: dict[tuple[Table, int], tuple[str, ...] | None] = field(default_factory=dict)
 
     @property
@@ -93,7 +93,7 @@ class DeltaLake:
         version = self.version(table)
         if version < 0:
             return self._empty(table)
-        files = self._files_of(table, version)
+        files = self.named_files(table, version)
         if files is not None:
             return self.read_files(table, list(files))
         reader = self.spark.read.format("delta")
@@ -109,7 +109,7 @@ class DeltaLake:
         """Files that appends put into the table after a version: for a table that is only ever appended to."""
         names = []
         for version in range(since + 1, self.version(table) + 1):
-            for action in self._actions(table, version):
+            for action in self.actions(table, version):
                 if action.get("add", {}).get("dataChange"):
                     names.append(unquote(action["add"]["path"]))
         return names
@@ -184,7 +184,7 @@ class DeltaLake:
             writer = writer.partitionBy(*table.partition_by)
         writer.save(self.path(table))
 
-    def _files_of(self, table: Table, version: int) -> tuple[str, ...] | None:
+    def named_files(self, table: Table, version: int) -> tuple[str, ...] | None:
         """Names of all files of a version; None when its checksum does not name them, or the table was declared otherwise.
 
         Delta would rebuild the table's state from its log and search it for files on every scan: three small jobs for a
@@ -212,13 +212,14 @@ class DeltaLake:
             return None
         return tuple(unquote(f["path"]) for f in files)
 
-    def _actions(self, table: Table, version: int) -> list[Meta]:
+    def actions(self, table: Table, version: int) -> list[Meta]:
+        """What one commit did, as Delta's log has it; nothing when the log no longer has it."""
         text = self.storage.read_text(f"{table.name}/_delta_log/{version:020d}.json") or ""
         return [json.loads(line) for line in text.splitlines() if line.strip()]
 
     def commit_info(self, table: Table, version: int) -> Meta:
         """The commitInfo of one version, {} when the log no longer has it."""
-        info: Meta = next((a["commitInfo"] for a in self._actions(table, version) if "commitInfo" in a), {})
+        info: Meta = next((a["commitInfo"] for a in self.actions(table, version) if "commitInfo" in a), {})
         return info
 
 
