@@ -42,7 +42,8 @@ def reject_conformed(
     is_counted = f"concat(_source, '/', _kind) IN ({', '.join(map(repr, counted)) or 'NULL'})"
     written = lake.read(step.writes).select(*_RECORD).distinct().selectExpr("*", "true AS written")
     excluded = "_excluded" if "_excluded" in rejected.columns else "cast(NULL AS string) AS _excluded"
-    narrow = rejected.selectExpr(*_PLACE, "_reasons", excluded, f"{is_counted} AS counted")
+    # Written down, since it is asked for twice and each time would map the records anew.
+    narrow = lake.keep(rejected.selectExpr(*_PLACE, "_reasons", excluded, f"{is_counted} AS counted"))
     judged = narrow.join(written, list(_RECORD), how="left").selectExpr(
         "*",
         "counted AND written IS NULL AS whole",
