@@ -114,10 +114,14 @@ class Run:
                     f"source {s.name}: this lake knows it as {mine[s.name]}: give the new format another name"
                 )
 
-        def one(s: Sender) -> int:
-            source = self.catalog.sources[s.format]
+        for (
+            s
+        ) in todo:  # before anything lands, since it writes in a dead run's name, and lands its files no more
             recover(self.lake, self.log, s.name, s.format)
-            return land(self.lake, self.log, s, source, now())
+        self.log.flush()
+
+        def one(s: Sender) -> int:
+            return land(self.lake, self.log, s, self.catalog.sources[s.format], now())
 
         with ThreadPoolExecutor(self.config.write_threads, thread_name_prefix="land") as pool:
             added = list(pool.map(lambda s: (s, one(s)), todo))

@@ -33,20 +33,20 @@ def days(tmp_path_factory):
 
 
 def _filled_at(monkeypatch, disk, point):
-    """The disk is full from a point of the run on: `land` is the beginning of the first landing."""
-    fault, land = pipeline.fault, pipeline.land
+    """The disk is full from a point of the run on: one where a run can be killed, or before rows are appended to a table."""
+    fault, append = pipeline.fault, DeltaLake.append
 
     def reached(here):
         if here == point:
             disk.fill()
         fault(here)
 
-    def landing(*args):
-        reached("land")
-        return land(*args)
+    def appended(lake, table, *args, **kwargs):
+        reached(table.name)
+        return append(lake, table, *args, **kwargs)
 
     monkeypatch.setattr(pipeline, "fault", reached)
-    monkeypatch.setattr(pipeline, "land", landing)
+    monkeypatch.setattr(DeltaLake, "append", appended)
 
 
 def _refused(spark, lake, sources, *options):
@@ -66,29 +66,33 @@ def _books(lake):
     return sorted(map(tuple, files)), sorted(tuple(r) for r in ledger if r["rows_in"] > r["rows_duplicate"])
 
 
-@pytest.mark.parametrize("point", ["land", "bronze:landed"])
+@pytest.mark.parametrize(
+    "points",
+    [("bronze/fhir", "ops/file"), pytest.param(("ops/ledger", "bronze:landed"), marks=pytest.mark.slow)],
+)
 def test_a_landing_without_room_is_told_and_done_by_the_same_command(
-    spark, days, tmp_path, monkeypatch, point
+    spark, days, tmp_path, monkeypatch, points
 ):
-    """In the data of bronze, and in ops between the landing's commit and its books."""
+    """In the data of bronze, and in ops, between the landing's commit and its books and between these."""
     free = tmp_path / "free"
-    for n in (0, 1):
-        run(spark, free, {"fhir": days / f"day{n}"}, "--until", "bronze")
     with small_disk(spark, tmp_path / "disk") as disk:
         lake = disk.folder / "lake"
-        run(spark, lake, {"fhir": days / "day0"}, "--until", "bronze")
+        for each in (lake, free):
+            run(spark, each, {"fhir": days / "day0"}, "--until", "bronze")
+        run(spark, free, {"fhir": days / "day1"}, "--until", "bronze")
         held = DeltaLake(spark, str(lake))
         before, version = digest(held, [BRONZE]), held.head(BRONZE)
-        with monkeypatch.context() as patched:
-            _filled_at(patched, disk, point)
-            said = _refused(spark, lake, {"fhir": days / "day1"}, "--until", "bronze")
-        assert digest(held.at({BRONZE.name: version}), [BRONZE]) == before, "what was there is readable"
-        disk.free()
+        for point in points:
+            with monkeypatch.context() as patched:
+                _filled_at(patched, disk, point)
+                said = _refused(spark, lake, {"fhir": days / "day1"}, "--until", "bronze")
+            assert digest(held.at({BRONZE.name: version}), [BRONZE]) == before, "what was there is readable"
+            disk.free()
+            print(f"full at {point}: {said}")
         run(spark, lake, {"fhir": days / "day1"}, "--until", "bronze")
         assert digest(held, [BRONZE]) == digest(DeltaLake(spark, str(free)), [BRONZE])
         assert _books(held) == _books(DeltaLake(spark, str(free)))
-        assert [r["status"] for r in held.read(RUN).orderBy("run_id").collect()][-1] == "succeeded"
-    print(f"full at {point}: {said}")
+        assert held.read(RUN).orderBy("run_id").collect()[-1]["status"] == "succeeded"
 
 
 @pytest.mark.slow

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from carelake.bronze.found import Found
 from carelake.bronze.table import bronze_table
+from carelake.core.ops import LEDGER, QUARANTINE
 
 if TYPE_CHECKING:
     from carelake.core.lake import DeltaLake
     from carelake.core.runlog import RunLog
+    from carelake.core.table import Table
 
 
 def landed(
@@ -51,10 +53,16 @@ def landed(
 
 
 def close(
-    lake: DeltaLake, log: RunLog, sender: str, files: list[dict[str, Any]], counts: Counter[tuple[str, str]]
+    lake: DeltaLake,
+    log: RunLog,
+    sender: str,
+    files: list[dict[str, Any]],
+    counts: Counter[tuple[str, str]],
+    written: tuple[Table, ...] = (),
 ) -> None:
-    """Write quarantine, file and ledger rows of a landing; ops/file last, since it marks the landing as done."""
-    if sum(n for (_, what), n in counts.items() if what == "quarantined"):
+    """Write quarantine, file and ledger rows of a landing, but for those `written`; ops/file last, since it marks it as done."""
+    refused = any(n > 0 for (_, what), n in counts.items() if what == "quarantined")
+    if refused and QUARANTINE not in written:
         bad = (
             lake.read(bronze_table(sender))
             .where(f"_run = '{log.run_id}' AND problem IS NOT NULL")
@@ -65,7 +73,7 @@ def close(
             )
         )  # fmt: skip
         log.quarantine(bad)
-    kinds = sorted({kind for kind, _ in counts})
+    kinds = sorted({kind for kind, _ in counts}) if LEDGER not in written else []
     log.ledger_rows([
         {
             "run_id": log.run_id, "source": sender, "kind": k, "stage": "bronze", "rows_in": counts[k, "in"],
@@ -100,8 +108,10 @@ def recover(lake: DeltaLake, log: RunLog, sender: str, format_name: str) -> None
         return
     new = [Found("", f, size, content, None, day) for f, size, content, day in info.get("landed", [])]
     rows, counts = landed(lake, dead, sender, format_name, new)
+    of_it = f"run_id = '{dead}' AND source = '{sender}' AND stage = 'bronze'"
+    written = tuple(t for t in (QUARANTINE, LEDGER) if not lake.read(t).where(of_it).isEmpty())
     own, log.run_id = log.run_id, dead
     try:
-        close(lake, log, sender, rows, counts)
+        close(lake, log, sender, rows, counts, written)
     finally:
         log.run_id = own
