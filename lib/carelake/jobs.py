@@ -11,14 +11,17 @@ from carelake import learning, quality
 from carelake import maintain as upkeep
 from carelake.bronze.table import bronze_table
 from carelake.core import lease
+from carelake.core.failure import explained
 from carelake.core.jvm import java
 from carelake.core.lake import DeltaLake
 from carelake.core.ops import OPS
 from carelake.core.progress import Progress
 from carelake.core.run import new_run_id, now
-from carelake.core.runlog import RunLog, published
+from carelake.core.runlog import RunLog, last_run, published
+from carelake.core.soundness import storage_faults
+from carelake.core.storage import Storage
 from carelake.core.upkeep import Removed
-from carelake.errors import InputError, QualityGateError
+from carelake.errors import CarelakeError, InputError, QualityGateError
 from carelake.pipeline import Run, check_mark
 from carelake.report.write import PLACE, write
 
@@ -40,9 +43,29 @@ def perform(
     note: dict[str, Any],
 ) -> int:
     """Run the job; `note` is filled for `--json`. Returns the exit code; raises CarelakeError."""
+    try:
+        return _perform(job, options, config, given, root, session, note)
+    except CarelakeError:
+        raise
+    except Exception as e:
+        told = explained(e, root)
+        if told is None:
+            raise
+        raise told from None  # what Spark says may hold a value
+
+
+def _perform(
+    job: str,
+    options: argparse.Namespace,
+    config: Config,
+    given: tuple[Sender, ...],
+    root: str,
+    session: SparkSession,
+    note: dict[str, Any],
+) -> int:
     note["jvm"] = int(java(session, "java.lang.ProcessHandle").current().pid())
     lake = DeltaLake(session, root)
-    note |= {"run_id": new_run_id(), "lake": root}
+    note |= {"run_id": None, "lake": root}
     check_mark(lake)
     if getattr(options, "plan", False):
         _print_plan(Run(config, lake, RunLog(lake, "", job, now()), Progress(), given))
@@ -50,6 +73,7 @@ def perform(
         return 0
     if job == "quality" and (options.digest or options.storage):
         return _inspect(config, lake, options, note)
+    note["run_id"] = new_run_id(last_run(lake))
     with lease.held(lake.storage, note["run_id"]):
         lake.clear()  # of a run that died
         log = RunLog(lake, note["run_id"], job, now())
@@ -191,18 +215,26 @@ def _tables(run: Run) -> list[Any]:
 
 def _inspect(config: Config, lake: DeltaLake, options: argparse.Namespace, note: dict[str, Any]) -> int:
     run = Run(config, lake, RunLog(lake, "", "quality", now()), Progress(), ())
-    tables = _tables(run) + [bronze_table(m.sender) for m in run.members]
     if options.digest:
+        tables = _tables(run) + [bronze_table(m.sender) for m in run.members]
         for name, rows, digest in quality.digest(lake, tables):
             print(f"{digest}  {rows:>10}  {name}", flush=True)
     if options.storage:
-        faults = quality.storage_faults(lake, tables)
+        faults = storage_faults(lake, [*_tables(run), *OPS, *_bronze_there(lake)])
         for line in faults:
             print(line, flush=True)
         if faults:
             raise QualityGateError(f"{len(faults)} faults of storage")
     note["status"] = "succeeded"
     return 0
+
+
+def _bronze_there(lake: DeltaLake) -> list[Any]:
+    """Bronze tables by their folders: ops/file, which knows the senders, may be what is damaged."""
+    if not lake.storage.exists("bronze"):
+        return []
+    files = Storage(lake.storage.path("bronze"), lake.spark).files()
+    return [bronze_table(s) for s in sorted({f.name.split("/")[0] for f in files})]
 
 
 def _print_plan(run: Run) -> None:

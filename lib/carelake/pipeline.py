@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from carelake import LAKE_FORMAT, __version__, history
-from carelake.bronze.land import land, recover
+from carelake.bronze.books import recover
+from carelake.bronze.land import land
 from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
 from carelake.core.run import Context, Part, StepResult, now, run_plan
@@ -24,7 +25,7 @@ from carelake.silver.affected import LINKS
 from carelake.silver.conformed.conform import Member
 from carelake.silver.conformed.encounter import ENCOUNTER
 from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed
-from carelake.silver.link.tables import EVENT_LINK
+from carelake.silver.link.tables import EVENT_LINK, PERSON_HISTORY, PERSON_LINK
 from carelake.silver.vocabulary.cdm_tables import lacking
 from carelake.silver.vocabulary.folder import settings as vocabulary_settings
 from carelake.silver.vocabulary.tables import CODE_MAP
@@ -87,7 +88,7 @@ class Run:
         return [
             Member(name, self.catalog.sources[format_name])
             for name, format_name in sorted({(r["source"], r["format"]) for r in self.log.landed()})
-            if self.lake.head(bronze_table(name)) >= 0
+            if self.lake.whole_head(bronze_table(name)) >= 0
         ]
 
     def senders(self) -> dict[str, Sender]:
@@ -113,10 +114,14 @@ class Run:
                     f"source {s.name}: this lake knows it as {mine[s.name]}: give the new format another name"
                 )
 
-        def one(s: Sender) -> int:
-            source = self.catalog.sources[s.format]
+        for (
+            s
+        ) in todo:  # before anything lands, since it writes in a dead run's name, and lands its files no more
             recover(self.lake, self.log, s.name, s.format)
-            return land(self.lake, self.log, s, source, now())
+        self.log.flush()
+
+        def one(s: Sender) -> int:
+            return land(self.lake, self.log, s, self.catalog.sources[s.format], now())
 
         with ThreadPoolExecutor(self.config.write_threads, thread_name_prefix="land") as pool:
             added = list(pool.map(lambda s: (s, one(s)), todo))
@@ -160,7 +165,9 @@ class Run:
         first = [s for s in steps if s.name.startswith("silver/conformed/")]
         first.sort(key=self._mappings, reverse=True)  # the longest first, so that none runs alone at the end
         early = self._early_settings()
-        if not self.full:
+        if self.full:
+            self.before = history.without_damaged(self.lake, self.before, [s.writes for s in self.plan()])
+        else:
             self.increment.begin(self.members)
         self.pace()
         # what reads no table, such as the vocabulary, fills the gaps
@@ -178,7 +185,8 @@ class Run:
         done += self._run(rest, self.settings())
         person = self.catalog.declared["silver/omop/person"]
         if any(not r.skipped for r in done):
-            self.results.append(history.add_person_changes(self.lake, self.log, self.before))
+            if PERSON_LINK.name in self.before or self.lake.head(PERSON_HISTORY) < 0:
+                self.results.append(history.add_person_changes(self.lake, self.log, self.before))
             if self._made(CODE_MAP) and EVENT_LINK.name in self.before:
                 result, self.concepts_changed = history.add_concept_changes(self.lake, self.log, self.before)
                 self.results.append(result)
@@ -358,8 +366,16 @@ def _asks_only(step: Step, known: Mapping[str, Any]) -> bool:
 
 
 def _mark(lake: DeltaLake) -> dict[str, Any]:
-    mark: dict[str, Any] = json.loads(lake.storage.read_text(MARK) or "{}")
-    return mark
+    try:
+        mark: dict[str, Any] = json.loads(lake.storage.read_text(MARK) or "{}")
+        int(mark.get("format", LAKE_FORMAT))
+        return mark
+    except (ValueError, TypeError, AttributeError):
+        written = json.dumps({"format": LAKE_FORMAT, "sample": False})
+        raise LakeError(
+            f"{MARK} of the lake {lake.root} is damaged: restore it from a copy, or write {written} into it "
+            '("sample": true when it was begun with the bundled sample)'
+        ) from None
 
 
 def check_mark(lake: DeltaLake) -> None:

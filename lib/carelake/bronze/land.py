@@ -7,12 +7,14 @@ import hashlib
 import json
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from carelake.bronze.books import close, landed, quarantine_files
+from carelake.bronze.found import Found
 from carelake.bronze.source import FileProblem, Source, Unit
-from carelake.bronze.stream import opened
+from carelake.bronze.stream import opened, stamp
 from carelake.bronze.table import bronze_table
 from carelake.core.ids import id_sql
 from carelake.core.storage import Entry, Storage, is_local
@@ -35,18 +37,6 @@ _DDL = (
     "kind string, record_key string, version string, content_hash binary, file string, byte_offset bigint, "
     "record_no bigint, header string, raw string, problem string, extract string"
 )
-
-
-@dataclass(frozen=True)
-class Found:
-    """A file to land, inspected."""
-
-    path: str
-    file: str
-    bytes: int
-    content_hash: str
-    problem: str | None
-    extract_date: str | None
 
 
 def find(
@@ -91,6 +81,7 @@ def inspect(entry: Entry, source: Source, extract_date: date | None) -> Found:
     digest = hashlib.sha256()
     problem: str | None = None
     head = b""
+    before = stamp(entry.path)
     try:
         with opened(entry.path) as raw:
             packed = raw.read(2)
@@ -120,7 +111,8 @@ def inspect(entry: Entry, source: Source, extract_date: date | None) -> Found:
         if extract_date
         else source.extract_date(entry.name, head.decode("utf-8", "replace"))
     )
-    return Found(entry.path, entry.name, entry.size, digest.hexdigest(), problem, day)
+    found = Found(entry.path, entry.name, entry.size, digest.hexdigest(), problem, day, before)
+    return replace(found, growing=found.changed or before is None or before[0] != entry.size)
 
 
 def _inflate(inflate: Any, chunk: bytes) -> tuple[str | None, Any, bytes]:
@@ -183,6 +175,8 @@ def _batches(found: Iterable[Found], source: Source) -> Iterator[pa.RecordBatch]
             if size >= BATCH_BYTES or len(columns[0]) >= BATCH_ROWS:
                 yield flush()
                 size = 0
+        if f.changed:  # what was read is not what was inspected: `_append` tries again without it
+            raise OSError("a file changed while it was read")
     if columns[0]:
         yield flush()
 
@@ -230,7 +224,8 @@ def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datet
         return Storage(path, lake.spark)
 
     to_read, left = find(sender, source, storage)
-    inspected = _inspected(lake, source, sender, to_read)
+    found = _inspected(lake, source, sender, to_read)
+    growing, inspected = [f for f in found if f.growing], [f for f in found if not f.growing]
     known: dict[str, Any] = {r["content_hash"]: r for r in log.landed() if r["source"] == sender.name}
     latest = max((f.extract_date for f in inspected if f.extract_date), default=None)
     new: list[Found] = []
@@ -241,7 +236,7 @@ def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datet
     ledger: Counter[tuple[str, str]] = Counter()
     refused = []
     for f in inspected:
-        f = Found(f.path, f.file, f.bytes, f.content_hash, f.problem, f.extract_date or latest)
+        f = replace(f, extract_date=f.extract_date or latest)
         before = known.get(f.content_hash)
         base = {
             "run_id": log.run_id, "source": sender.name, "file": f.file, "bytes": f.bytes, "content_hash": f.content_hash,
@@ -263,19 +258,40 @@ def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datet
             continue
         new.append(f)
         known[f.content_hash] = {"units_by_kind": "{}"}
-    added = 0
-    if new:
-        batch = hashlib.sha256("".join(sorted(f.content_hash for f in new)).encode()).hexdigest()[:32]
-        meta = {"run": log.run_id, "landed": [[f.file, f.bytes, f.content_hash, f.extract_date] for f in new]}
-        frame = _frame(lake, sender, source, new, at, log.run_id)
-        added = lake.append(bronze_table(sender.name), frame, meta, txn=f"land:{sender.name}:{batch}").rows
-        more, counts = _landed(lake, log.run_id, sender.name, source.format, new)
+    added, stayed = _append(lake, sender, source, new, at, log.run_id)
+    growing += [f for f in new if f not in stayed]
+    rows += [
+        {"run_id": log.run_id, "source": sender.name, "file": f.file, "bytes": f.bytes, "units": 0, "status": "growing",
+         "format": source.format} for f in growing
+    ]  # fmt: skip
+    if stayed:
+        more, counts = landed(lake, log.run_id, sender.name, source.format, stayed)
         rows += more
         ledger.update(counts)
     if refused:
-        _quarantine_files(lake, log, sender.name, refused)
-    _close(lake, log, sender.name, rows, ledger)
+        quarantine_files(lake, log, sender.name, refused)
+    close(lake, log, sender.name, rows, ledger)
     return added
+
+
+def _append(
+    lake: DeltaLake, sender: Sender, source: Source, new: list[Found], at: datetime, run_id: str
+) -> tuple[int, list[Found]]:
+    """Append the records of the files in one commit. Returns their number, and the files that did not change meanwhile."""
+    while new:
+        batch = hashlib.sha256("".join(sorted(f.content_hash for f in new)).encode()).hexdigest()[:32]
+        meta = {"run": run_id, "landed": [[f.file, f.bytes, f.content_hash, f.extract_date] for f in new]}
+        frame = _frame(lake, sender, source, new, at, run_id)
+        try:
+            done = lake.append(bronze_table(sender.name), frame, meta, txn=f"land:{sender.name}:{batch}")
+        except Exception:
+            sound = [f for f in new if not f.changed]
+            if len(sound) == len(new):
+                raise
+            new = sound
+        else:
+            return done.rows, new
+    return 0, []
 
 
 def _inspected(lake: DeltaLake, source: Source, sender: Sender, entries: list[Entry]) -> list[Found]:
@@ -291,94 +307,3 @@ def _inspected(lake: DeltaLake, source: Source, sender: Sender, entries: list[En
         .collect()
     )
     return sorted(found, key=lambda f: f.file)
-
-
-def _landed(
-    lake: DeltaLake, run_id: str, sender: str, format_name: str, new: list[Found]
-) -> tuple[list[dict[str, Any]], Counter[tuple[str, str]]]:
-    """Rows of ops/file and ledger counts of files just landed, counted in the bronze table itself."""
-    counted = (
-        lake.read(bronze_table(sender))
-        .where(f"_run = '{run_id}'")
-        .groupBy("file", "kind")
-        .agg({"*": "count", "problem": "count"})
-        .collect()
-    )
-    by_file: dict[str, dict[str, int]] = {}
-    ledger: Counter[tuple[str, str]] = Counter()
-    whole: set[str] = set()
-    for r in counted:
-        n, bad = int(r["count(1)"]), int(r["count(problem)"])
-        by_file.setdefault(r["file"], {})[r["kind"]] = n
-        ledger[r["kind"], "in"] += n
-        ledger[r["kind"], "written"] += n - bad
-        ledger[r["kind"], "quarantined"] += bad
-        if n == bad:
-            whole.add(r["file"])
-    rows = [
-        {
-            "run_id": run_id, "source": sender, "file": f.file, "bytes": f.bytes, "content_hash": f.content_hash,
-            "units": sum(by_file.get(f.file, {}).values()), "format": format_name,
-            "status": "quarantined" if f.file in whole and len(by_file[f.file]) == 1 else "landed",
-            "extract_date": date.fromisoformat(f.extract_date) if f.extract_date else None,
-            "units_by_kind": json.dumps(by_file.get(f.file, {}), sort_keys=True),
-        }
-        for f in new
-    ]  # fmt: skip
-    return rows, ledger
-
-
-def _close(
-    lake: DeltaLake, log: RunLog, sender: str, files: list[dict[str, Any]], counts: Counter[tuple[str, str]]
-) -> None:
-    """Write quarantine, file and ledger rows of a landing; ops/file last, since it marks the landing as done."""
-    if sum(n for (_, what), n in counts.items() if what == "quarantined"):
-        bad = (
-            lake.read(bronze_table(sender))
-            .where(f"_run = '{log.run_id}' AND problem IS NOT NULL")
-            .selectExpr(
-                f"'{sender}' AS source", "kind", "'bronze' AS stage", "file", "byte_offset", "record_no", "record_id",
-                "split(problem, ':')[0] AS reason", "split(problem, ':')[1] AS rule", "'quarantined' AS severity",
-                "1 AS n_records",
-            )
-        )  # fmt: skip
-        log.quarantine(bad)
-    kinds = sorted({kind for kind, _ in counts})
-    log.ledger_rows([
-        {
-            "run_id": log.run_id, "source": sender, "kind": k, "stage": "bronze", "rows_in": counts[k, "in"],
-            "rows_written": counts[k, "written"], "rows_duplicate": counts[k, "duplicate"], "rows_superseded": 0,
-            "rows_excluded": 0, "rows_quarantined": counts[k, "quarantined"],
-        }
-        for k in kinds
-    ])  # fmt: skip
-    log.files(files)
-
-
-def _quarantine_files(lake: DeltaLake, log: RunLog, sender: str, refused: list[tuple[Found, str]]) -> None:
-    rows = [
-        (sender, kind, "bronze", f.file, (f.problem or "").split(":")[0], (f.problem or ":").split(":")[1], "quarantined", 1)
-        for f, kind in refused
-    ]  # fmt: skip
-    ddl = "source string, kind string, stage string, file string, reason string, rule string, severity string, n_records bigint"
-    log.quarantine(lake.spark.createDataFrame(rows, ddl))
-
-
-def recover(lake: DeltaLake, log: RunLog, sender: str, format_name: str) -> None:
-    """Finish the books of a landing whose run died between its commit and them: the commit says what it landed."""
-    table = bronze_table(sender)
-    head = lake.head(table)
-    if head < 0:
-        return
-    info = json.loads(lake.commit_info(table, head).get("userMetadata") or "{}")
-    dead = info.get("run")
-    told = {(r["source"], r["run_id"]) for r in log.landed() if r["status"] == "landed"}
-    if not dead or (sender, dead) in told:
-        return
-    new = [Found("", f, size, content, None, day) for f, size, content, day in info.get("landed", [])]
-    rows, counts = _landed(lake, dead, sender, format_name, new)
-    own, log.run_id = log.run_id, dead
-    try:
-        _close(lake, log, sender, rows, counts)
-    finally:
-        log.run_id = own

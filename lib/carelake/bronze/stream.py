@@ -13,6 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+def stamp(path: str) -> tuple[int, int] | None:
+    """Size and time of the last change of a file, which tell whether it changed meanwhile; None when it is gone."""
+    if is_local(path):
+        try:
+            found = local_path(path).stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+    from pyarrow import fs
+
+    files, inner = fs.FileSystem.from_uri(path.replace("s3a://", "s3://"))
+    info = files.get_file_info(inner)
+    return None if info.type is fs.FileType.NotFound else (info.size, info.mtime_ns or 0)
+
+
 @contextmanager
 def opened(path: str, *, unpack: bool = False) -> Iterator[BinaryIO]:
     """The file's bytes; with `unpack` those inside its gzip, when it is one (by its first bytes, not its name)."""

@@ -51,6 +51,15 @@ def _started(pid: int) -> str | None:
     return None
 
 
+def _holder(storage: Storage) -> dict[str, Any] | None:
+    """Who holds the lake; no one when the file is gone or empty, None when it is damaged."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(storage.read_text(LEASE) or "{}")
+        if isinstance(found, dict) and isinstance(found.get("expires", 0), (int, float)):
+            return found
+    return None
+
+
 @contextmanager
 def held(storage: Storage, run_id: str) -> Iterator[None]:
     """Hold the lake's lease. Raises LakeBusyError when a living run has it; takes over a dead one's."""
@@ -64,10 +73,11 @@ def held(storage: Storage, run_id: str) -> Iterator[None]:
     for _ in range(3):
         if storage.write_text(LEASE, text(), exclusive=True):
             break
-        current = storage.read_text(LEASE)
-        holder = {}
-        with contextlib.suppress(ValueError):
-            holder = json.loads(current or "{}")
+        holder = _holder(storage)
+        if holder is None:
+            raise LakeBusyError(
+                f"{storage.path(LEASE)} cannot be read: if it stays so and no run is going on, delete it"
+            )
         if not _is_dead(holder, time.time()):
             raise LakeBusyError(
                 f"the lake {storage.root} is held by run {holder.get('run_id')}: wait for it to end"

@@ -51,3 +51,13 @@ def test_a_lease_of_another_machine_is_taken_over_only_after_it_ran_out(tmp_path
     storage.write_text(lease.LEASE, json.dumps(holder | {"expires": time.time() - 1}))
     with lease.held(storage, "next"):
         pass
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xfe", b"{", b"[1]", b'"x"', b'{"expires": "soon"}'])
+def test_a_lease_that_cannot_be_read_is_no_bug_and_is_not_taken_over(tmp_path, garbage):
+    storage = Storage(str(tmp_path))
+    (tmp_path / "ops").mkdir()
+    (tmp_path / lease.LEASE).write_bytes(garbage)
+    with pytest.raises(LakeBusyError, match=r"_lease\.json cannot be read"), lease.held(storage, "next"):
+        pass
+    assert (tmp_path / lease.LEASE).read_bytes() == garbage
