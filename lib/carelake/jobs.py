@@ -47,7 +47,8 @@ def perform(
         return 0
     if job == "quality" and (options.digest or options.storage):
         return _inspect(config, lake, options, note)
-    with lease.held(lake.storage, note["run_id"]):
+    with lease.held(lake.storage, note["run_id"], lake.cancel) as held:
+        lake.guard = held.renew
         lake.clear()  # of a run that died
         log = RunLog(lake, note["run_id"], job, now())
         with ThreadPoolExecutor(2) as pool:  # three small tables, read side by side

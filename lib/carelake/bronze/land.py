@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import zlib
@@ -12,7 +11,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from carelake.bronze.source import FileProblem, Source, Unit
-from carelake.bronze.stream import opened
+from carelake.bronze.stream import opened, store
 from carelake.bronze.table import bronze_table
 from carelake.core.ids import id_sql
 from carelake.core.storage import Entry, Storage, is_local
@@ -54,21 +53,17 @@ def find(
 ) -> tuple[list[Entry], list[Entry]]:
     """The sender's files: those that the format reads, and those that it leaves. Raises InputError."""
     path = sender.path or ""
-    roots = (
-        sorted(glob.glob(path))
-        if is_local(path) and glob.has_magic(path) and not storage(path).exists("")
-        else [path]
-    )
-    if not roots or not all(storage(r).exists("") for r in roots):
-        raise InputError(
-            f"source {sender.name}: the path {path} does not exist: give a file, folder or glob that does"
-        )
     try:
+        roots = storage(path).matches()
         entries = [e for r in roots for e in storage(r).files()]
-    except PermissionError:
+    except OSError:
         raise InputError(
             f"source {sender.name}: the path {path} cannot be read: check its permissions"
         ) from None
+    if not roots:
+        raise InputError(
+            f"source {sender.name}: the path {path} does not exist: give a file, folder or glob that does"
+        )
     given_file = len(entries) == 1 and entries[0].path.rstrip("/").endswith(path.rstrip("/"))
     read = [
         e
@@ -86,13 +81,13 @@ def _base(name: str) -> str:
     return name.rsplit("/", 1)[-1]
 
 
-def inspect(entry: Entry, source: Source, extract_date: date | None) -> Found:
+def inspect(entry: Entry, source: Source, extract_date: date | None, where: str = "") -> Found:
     """Hash a file and read its container to the end, so that a cut or damaged one is refused before anything is read."""
     digest = hashlib.sha256()
     problem: str | None = None
     head = b""
     try:
-        with opened(entry.path) as raw:
+        with opened(entry.path, where) as raw:
             packed = raw.read(2)
             digest.update(packed)
             inflate = zlib.decompressobj(wbits=31) if packed == b"\x1f\x8b" else None
@@ -112,6 +107,8 @@ def inspect(entry: Entry, source: Source, extract_date: date | None) -> Found:
             if inflate is not None and problem is None and not inflate.eof:
                 problem = "F_TRUNCATED_CONTAINER:gzip_ends_early"
     except OSError:
+        if not is_local(entry.path):  # the store's fault, not the file's
+            raise
         problem = "F_BAD_CONTAINER:unreadable"
     if entry.size == 0:
         problem = "F_EMPTY:no_bytes"
@@ -137,11 +134,11 @@ def _inflate(inflate: Any, chunk: bytes) -> tuple[str | None, Any, bytes]:
     return None, inflate, out
 
 
-def read_units(found: Found, source: Source) -> Iterator[Unit]:
+def read_units(found: Found, source: Source, where: str = "") -> Iterator[Unit]:
     """The units of one file; a file that is refused gives one unit that says why."""
     kind = source.kind_of_file(_base(found.file))
     try:
-        with opened(found.path, unpack=True) as stream:
+        with opened(found.path, where, unpack=True) as stream:
             for unit in source.units(stream, _base(found.file)):
                 kind = unit.kind
                 yield unit
@@ -150,7 +147,7 @@ def read_units(found: Found, source: Source) -> Iterator[Unit]:
         yield Unit(file_kind, None, None, b"", -1, 0, f"{problem.reason}:{problem.rule}")
 
 
-def _batches(found: Iterable[Found], source: Source) -> Iterator[pa.RecordBatch]:
+def _batches(found: Iterable[Found], source: Source, where: str) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     names = [c.split()[0] for c in _DDL.split(", ")]
@@ -171,7 +168,7 @@ def _batches(found: Iterable[Found], source: Source) -> Iterator[pa.RecordBatch]
         return pa.RecordBatch.from_arrays(arrays, names=names)
 
     for f in found:
-        for u in read_units(f, source):
+        for u in read_units(f, source, where):
             row = (
                 u.kind, u.key, u.version_at, hashlib.sha256(u.raw).digest()[:16], f.file,
                 None if u.byte_offset < 0 else u.byte_offset, u.record_no or None, u.header, u.raw, u.problem,
@@ -193,12 +190,13 @@ def _frame(
     """The bronze rows of the files, read in parallel, a large file a task."""
     spark = lake.spark
     tasks = _balanced(found, 4 * spark.sparkContext.defaultParallelism)
+    where = store(sender.path or "", spark)
     jobs = spark.sparkContext.parallelize([(i,) for i in range(len(tasks))], len(tasks)).toDF("task int")
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for task in batch.column(0).to_pylist():
-                yield from _batches(tasks[task], source)
+                yield from _batches(tasks[task], source, where)
 
     rows = jobs.mapInArrow(read, _DDL)
     key = "coalesce(record_key, hex(content_hash))"
@@ -284,10 +282,18 @@ def _inspected(lake: DeltaLake, source: Source, sender: Sender, entries: list[En
     slices = min(len(entries), 4 * context.defaultParallelism)
     by_size = sorted(entries, key=lambda e: -e.size)
     dealt = [by_size[i::slices] for i in range(slices)]
-    day = sender.extract_date
+    day, where = sender.extract_date, store(sender.path or "", lake.spark)
+    try:
+        with opened(entries[0].path, where) as first:
+            first.read(1)
+    except OSError:
+        if not is_local(entries[0].path):
+            raise InputError(
+                f"source {sender.name}: Python cannot read {sender.path}, though Spark can list it: see docs/object_stores.md"
+            ) from None
     found = (
         context.parallelize(dealt, slices)
-        .flatMap(lambda some: [inspect(e, source, day) for e in some])
+        .flatMap(lambda some: [inspect(e, source, day, where) for e in some])
         .collect()
     )
     return sorted(found, key=lambda f: f.file)

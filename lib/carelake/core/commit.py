@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from carelake.core.jvm import java
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyspark.sql import DataFrame, SparkSession
 
 DELTA = "org.apache.spark.sql.delta"
@@ -23,8 +25,16 @@ def delta_log(session: SparkSession, path: str) -> Any:
     return java(session, f"{DELTA}.DeltaLog").forTable(session._jsparkSession, path)
 
 
-def commit(frame: DataFrame, path: str, user_metadata: str, *, replace: bool, txn: str | None = None) -> bool:
-    """Write the rows and commit, unless `txn` was committed before. False: nothing was done, `DataFrameWriter` has to."""
+def commit(
+    frame: DataFrame,
+    path: str,
+    user_metadata: str,
+    *,
+    replace: bool,
+    txn: str | None = None,
+    guard: Callable[[], None] = lambda: None,
+) -> bool:
+    """Write the rows, ask `guard` and commit, unless `txn` was committed before. False: nothing was done, `DataFrameWriter` has to."""
     session = frame.sparkSession
     transaction = delta_log(session, path).startTransaction()
     checksum = transaction.snapshot().checksumOpt()
@@ -44,6 +54,7 @@ def commit(frame: DataFrame, path: str, user_metadata: str, *, replace: bool, tx
     if txn is not None:
         now = java(session, "scala.Option").apply(transaction.clock().getTimeMillis())
         actions = actions.appended(java(session, f"{DELTA}.actions.SetTransaction")(txn, 1, now))
+    guard()
     no_tags = getattr(java(session, "scala.collection.immutable.Map$"), "MODULE$").empty()
     transaction.commitIfNeeded(actions, _write(session, user_metadata, replace=replace), no_tags)
     return True

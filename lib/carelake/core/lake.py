@@ -14,7 +14,7 @@ from carelake.core.jvm import java
 from carelake.core.storage import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -61,6 +61,9 @@ class DeltaLake:
     root: str
     pinned: dict[str, int] = field(default_factory=dict)
     pinned_only: bool = False  # a table that is not pinned is not there
+    guard: Callable[[], None] = lambda: (
+        None
+    )  # asked before each commit; raises when nothing may be written any more
     # By table and version: see `_files_of`.
     _files: dict[tuple[Table, int], tuple[str, ...] | None] = field(default_factory=dict)
 
@@ -103,7 +106,7 @@ class DeltaLake:
 
     def at(self, versions: Mapping[str, int]) -> DeltaLake:
         """This lake as it was at some versions; a table without one is not there."""
-        return DeltaLake(self.spark, self.root, dict(versions), pinned_only=True)
+        return DeltaLake(self.spark, self.root, dict(versions), pinned_only=True, guard=self.guard)
 
     def added(self, table: Table, since: int) -> list[str]:
         """Files that appends put into the table after a version: for a table that is only ever appended to."""
@@ -131,6 +134,7 @@ class DeltaLake:
 
     def clear(self) -> None:
         """Remove what runs kept. Needs the lease."""
+        self.guard()
         self.storage.delete_folder(SCRATCH)
 
     def _empty(self, table: Table) -> DataFrame:
@@ -154,7 +158,8 @@ class DeltaLake:
         txn: str | None = None,
     ) -> Commit:
         before, note = self.head(table), json.dumps(meta, sort_keys=True)
-        if before < 0 or not commit(frame, self.path(table), note, replace=mode == "overwrite", txn=txn):
+        replace, path = mode == "overwrite", self.path(table)
+        if before < 0 or not commit(frame, path, note, replace=replace, txn=txn, guard=self.guard):
             self._save(table, frame, note, mode, options, txn, new=before < 0)
         after = self.head(table)
         self.pinned.pop(table.name, None)
@@ -182,6 +187,7 @@ class DeltaLake:
             writer = writer.option("delta.dataSkippingStatsColumns", ",".join(statistics_columns(table)))
         if table.partition_by:
             writer = writer.partitionBy(*table.partition_by)
+        self.guard()
         writer.save(self.path(table))
 
     def _files_of(self, table: Table, version: int) -> tuple[str, ...] | None:
