@@ -283,11 +283,11 @@ def _inspected(lake: DeltaLake, source: Source, sender: Sender, entries: list[En
     by_size = sorted(entries, key=lambda e: -e.size)
     dealt = [by_size[i::slices] for i in range(slices)]
     day, where = sender.extract_date, store(sender.path or "", lake.spark)
-    try:
-        with opened(entries[0].path, where) as first:
-            first.read(1)
-    except OSError:
-        if not is_local(entries[0].path):
+    if not is_local(entries[0].path):  # one sentence here instead of an error from every executor
+        try:
+            with opened(entries[0].path, where) as first:
+                first.read(1)
+        except OSError:
             raise InputError(
                 f"source {sender.name}: Python cannot read {sender.path}, though Spark can list it: see docs/object_stores.md"
             ) from None
