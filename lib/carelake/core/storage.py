@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 # What a store is asked whether it can, and then told to do: to put an object only if there is none, or only over this one.
 IF_ABSENT = "fs.option.create.conditional.overwrite"
 IF_SAME = "fs.option.create.conditional.overwrite.etag"
+_CHANGED = "org.apache.hadoop.fs.s3a.RemoteFileChangedException"
+_MISSING = "java.io.FileNotFoundException"
 _CONFLICTS = (
-    "org.apache.hadoop.fs.s3a.RemoteFileChangedException",
-    "org.apache.hadoop.fs.FileAlreadyExistsException",
-    "org.apache.hadoop.hdfs.protocol.AlreadyBeingCreatedException",
-    "java.nio.file.FileAlreadyExistsException",
-    "java.io.FileNotFoundException",  # what was to be put over is gone
-)
+    _CHANGED, _MISSING, "org.apache.hadoop.fs.FileAlreadyExistsException",
+    "org.apache.hadoop.hdfs.protocol.AlreadyBeingCreatedException", "java.nio.file.FileAlreadyExistsException",
+)  # fmt: skip
 
 _JARS = {"s3a": "aws", "abfs": "azure", "abfss": "azure", "gs": "gcp"}
 
@@ -105,14 +104,24 @@ class Storage:
                 return local_path(self.path(name)).read_text(encoding="utf-8")
             except FileNotFoundError:
                 return None
+        from py4j.protocol import Py4JJavaError
+
         with self._hadoop(name) as (fs, path):
-            if not fs.exists(path):
-                return None
-            stream = fs.open(path)
-            try:
-                return str(java(self._session, "org.apache.commons.io.IOUtils").toString(stream, "UTF-8"))
-            finally:
-                stream.close()
+            for _ in range(10):
+                try:
+                    return self._text(fs.open(path))
+                except Py4JJavaError as e:
+                    if _name(e) == _MISSING:
+                        return None
+                    if _name(e) != _CHANGED:  # another put it anew while it was read
+                        raise
+        raise OSError(f"{self.path(name)} changes too often to be read")
+
+    def _text(self, stream: Any) -> str:
+        try:
+            return str(java(self._session, "org.apache.commons.io.IOUtils").toString(stream, "UTF-8"))
+        finally:
+            stream.close()
 
     def read_bytes(self, name: str, start: int = 0, length: int = -1) -> bytes:
         """Bytes of a file from `start` on: `length` of them, or up to its end. Raises OSError when it cannot be read."""
@@ -284,10 +293,14 @@ def _fill(stream: Any, text: str) -> None:
 
 def _is_conflict(error: Any) -> bool:
     """Whether a store refused a put because of its condition."""
-    cause = error.java_exception
-    name = str(cause.getClass().getName())
-    busy = name == "org.apache.hadoop.fs.s3a.AWSBadRequestException" and int(cause.statusCode()) == 409
-    return busy or name in _CONFLICTS
+    if _name(error) == "org.apache.hadoop.fs.s3a.AWSBadRequestException":
+        return int(error.java_exception.statusCode()) == 409
+    return _name(error) in _CONFLICTS
+
+
+def _name(error: Any) -> str:
+    """The class of a Java exception."""
+    return str(error.java_exception.getClass().getName())
 
 
 def _is_missing_jar(error: Any) -> bool:
