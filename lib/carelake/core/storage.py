@@ -6,6 +6,7 @@ import fcntl
 import glob
 import os
 import shutil
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 # What a store is asked whether it can, and then told to do: to put an object only if there is none, or only over this one.
 IF_ABSENT = "fs.option.create.conditional.overwrite"
 IF_SAME = "fs.option.create.conditional.overwrite.etag"
-_CHANGED = "org.apache.hadoop.fs.s3a.RemoteFileChangedException"
+READS = 5
 _MISSING = "java.io.FileNotFoundException"
 _CONFLICTS = (
-    _CHANGED, _MISSING, "org.apache.hadoop.fs.FileAlreadyExistsException",
+    _MISSING, "org.apache.hadoop.fs.s3a.RemoteFileChangedException", "org.apache.hadoop.fs.FileAlreadyExistsException",
     "org.apache.hadoop.hdfs.protocol.AlreadyBeingCreatedException", "java.nio.file.FileAlreadyExistsException",
 )  # fmt: skip
 
@@ -107,15 +108,16 @@ class Storage:
         from py4j.protocol import Py4JJavaError
 
         with self._hadoop(name) as (fs, path):
-            for _ in range(10):
+            for tried in range(READS):
                 try:
                     return self._text(fs.open(path))
                 except Py4JJavaError as e:
                     if _name(e) == _MISSING:
                         return None
-                    if _name(e) != _CHANGED:  # another put it anew while it was read
+                    if tried == READS - 1:
                         raise
-        raise OSError(f"{self.path(name)} changes too often to be read")
+                    time.sleep(0.1 * tried)  # most likely another put it anew while it was read
+        raise AssertionError("a reading either succeeds or fails")
 
     def _text(self, stream: Any) -> str:
         try:
