@@ -89,7 +89,7 @@ def test_a_store_that_knows_no_conditions_is_refused(s3, tmp_path):
     told = carelake(*SPARK, *off, "to_bronze", "--lake", "s3a://lake/told", *source, env=s3.env)
     assert "fs.s3a.create.conditional.enabled=true" in _refused(told, 10)
     nowhere = carelake(*SPARK, "to_bronze", "--lake", "s3a://no-such-bucket/lake", *source, env=s3.env)
-    assert "cannot be read: check the path" in _refused(nowhere, 10)
+    assert "cannot be written: check the path" in _refused(nowhere, 10)
     missing = carelake(
         *SPARK,
         "to_bronze",

@@ -36,8 +36,13 @@ class Lease:
     def take(self) -> None:
         """Take the lease. Raises LakeBusyError when a living run has it; takes over a dead one's."""
         for _ in range(3):
-            if self.storage.create(LEASE, self._text()):
-                break
+            try:
+                if self.storage.create(LEASE, self._text()):
+                    break
+            except OSError:
+                raise ConfigError(
+                    f"the lake {self.storage.root} cannot be written: check the path and, of a store, bucket and credentials"
+                ) from None
             current = self.storage.read_text(LEASE)
             if current is None:
                 continue
