@@ -74,7 +74,8 @@ def _perform(
     if job == "quality" and (options.digest or options.storage):
         return _inspect(config, lake, options, note)
     note["run_id"] = new_run_id(last_run(lake))
-    with lease.held(lake.storage, note["run_id"]):
+    with lease.held(lake.storage, note["run_id"], lake.cancel) as held:
+        lake.guard = held.renew
         lake.clear()  # of a run that died
         log = RunLog(lake, note["run_id"], job, now())
         with ThreadPoolExecutor(2) as pool:  # three small tables, read side by side

@@ -379,8 +379,13 @@ def _mark(lake: DeltaLake) -> dict[str, Any]:
 
 
 def check_mark(lake: DeltaLake) -> None:
-    """Refuse a lake of a newer version. Raises LakeError."""
-    found = int(_mark(lake).get("format", LAKE_FORMAT))
+    """Refuse a lake of a newer version. Raises LakeError, and ConfigError when the lake cannot be reached."""
+    try:
+        found = int(_mark(lake).get("format", LAKE_FORMAT))
+    except OSError:
+        raise ConfigError(
+            f"the lake {lake.root} cannot be read: check the path and, of a store, endpoint, region and credentials"
+        ) from None
     if found > LAKE_FORMAT:
         raise LakeError(
             f"the lake {lake.root} was written by a newer carelake (format {found}): upgrade carelake"

@@ -35,9 +35,9 @@ def carelake(
     )
 
 
-def digest(lake: Path) -> dict[str, tuple[int, str]]:
-    """`quality --digest` by table."""
-    done = carelake("quality", "--lake", str(lake), "--digest")
+def digest(lake: Path | str, *spark: str, env: dict[str, str] | None = None) -> dict[str, tuple[int, str]]:
+    """`quality --digest` by table; `spark` are options of spark-submit."""
+    done = carelake(*spark, "quality", "--lake", str(lake), "--digest", env=env)
     assert done.returncode == 0, done.stderr
     rows = (line.split() for line in done.stdout.splitlines() if line.count("/"))
     return {name: (int(n), h) for h, n, name in rows}

@@ -19,8 +19,9 @@ class Found:
     extract_date: str | None
     stamp: tuple[int, int] | None = None
     growing: bool = False  # changed between being listed and being read to its end
+    where: str = ""  # the store of the path, see `stream.store`
 
     @property
     def changed(self) -> bool:
         """Whether the file is not what was inspected any more."""
-        return stamp(self.path) != self.stamp
+        return stamp(self.path, self.where) != self.stamp

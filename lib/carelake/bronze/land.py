@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import zlib
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from carelake.bronze.books import close, landed, quarantine_files
 from carelake.bronze.found import Found
 from carelake.bronze.source import FileProblem, Source, Unit
-from carelake.bronze.stream import opened, stamp
+from carelake.bronze.stream import opened, stamp, store
 from carelake.bronze.table import bronze_table
 from carelake.core.ids import id_sql
 from carelake.core.storage import Entry, Storage, is_local
@@ -44,21 +43,17 @@ def find(
 ) -> tuple[list[Entry], list[Entry]]:
     """The sender's files: those that the format reads, and those that it leaves. Raises InputError."""
     path = sender.path or ""
-    roots = (
-        sorted(glob.glob(path))
-        if is_local(path) and glob.has_magic(path) and not storage(path).exists("")
-        else [path]
-    )
-    if not roots or not all(storage(r).exists("") for r in roots):
-        raise InputError(
-            f"source {sender.name}: the path {path} does not exist: give a file, folder or glob that does"
-        )
     try:
+        roots = storage(path).matches()
         entries = [e for r in roots for e in storage(r).files()]
-    except PermissionError:
+    except OSError:
         raise InputError(
             f"source {sender.name}: the path {path} cannot be read: check its permissions"
         ) from None
+    if not roots:
+        raise InputError(
+            f"source {sender.name}: the path {path} does not exist: give a file, folder or glob that does"
+        )
     given_file = len(entries) == 1 and entries[0].path.rstrip("/").endswith(path.rstrip("/"))
     read = [
         e
@@ -76,14 +71,14 @@ def _base(name: str) -> str:
     return name.rsplit("/", 1)[-1]
 
 
-def inspect(entry: Entry, source: Source, extract_date: date | None) -> Found:
+def inspect(entry: Entry, source: Source, extract_date: date | None, where: str = "") -> Found:
     """Hash a file and read its container to the end, so that a cut or damaged one is refused before anything is read."""
     digest = hashlib.sha256()
     problem: str | None = None
     head = b""
-    before = stamp(entry.path)
+    before = stamp(entry.path, where)
     try:
-        with opened(entry.path) as raw:
+        with opened(entry.path, where) as raw:
             packed = raw.read(2)
             digest.update(packed)
             inflate = zlib.decompressobj(wbits=31) if packed == b"\x1f\x8b" else None
@@ -103,6 +98,8 @@ def inspect(entry: Entry, source: Source, extract_date: date | None) -> Found:
             if inflate is not None and problem is None and not inflate.eof:
                 problem = "F_TRUNCATED_CONTAINER:gzip_ends_early"
     except OSError:
+        if not is_local(entry.path):  # the store's fault, not the file's
+            raise
         problem = "F_BAD_CONTAINER:unreadable"
     if entry.size == 0:
         problem = "F_EMPTY:no_bytes"
@@ -111,7 +108,7 @@ def inspect(entry: Entry, source: Source, extract_date: date | None) -> Found:
         if extract_date
         else source.extract_date(entry.name, head.decode("utf-8", "replace"))
     )
-    found = Found(entry.path, entry.name, entry.size, digest.hexdigest(), problem, day, before)
+    found = Found(entry.path, entry.name, entry.size, digest.hexdigest(), problem, day, before, where=where)
     return replace(found, growing=found.changed or before is None or before[0] != entry.size)
 
 
@@ -133,7 +130,7 @@ def read_units(found: Found, source: Source) -> Iterator[Unit]:
     """The units of one file; a file that is refused gives one unit that says why."""
     kind = source.kind_of_file(_base(found.file))
     try:
-        with opened(found.path, unpack=True) as stream:
+        with opened(found.path, found.where, unpack=True) as stream:
             for unit in source.units(stream, _base(found.file)):
                 kind = unit.kind
                 yield unit
@@ -300,10 +297,18 @@ def _inspected(lake: DeltaLake, source: Source, sender: Sender, entries: list[En
     slices = min(len(entries), 4 * context.defaultParallelism)
     by_size = sorted(entries, key=lambda e: -e.size)
     dealt = [by_size[i::slices] for i in range(slices)]
-    day = sender.extract_date
+    day, where = sender.extract_date, store(sender.path or "", lake.spark)
+    if not is_local(entries[0].path):  # one sentence here instead of an error from every executor
+        try:
+            with opened(entries[0].path, where) as first:
+                first.read(1)
+        except OSError:
+            raise InputError(
+                f"source {sender.name}: Python cannot read {sender.path}, though Spark can list it: see docs/object_stores.md"
+            ) from None
     found = (
         context.parallelize(dealt, slices)
-        .flatMap(lambda some: [inspect(e, source, day) for e in some])
+        .flatMap(lambda some: [inspect(e, source, day, where) for e in some])
         .collect()
     )
     return sorted(found, key=lambda f: f.file)

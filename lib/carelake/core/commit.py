@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from carelake.core.jvm import java
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyspark.sql import DataFrame, SparkSession
 
 DELTA = "org.apache.spark.sql.delta"
@@ -24,9 +26,15 @@ def delta_log(session: SparkSession, path: str) -> Any:
 
 
 def commit(
-    frame: DataFrame, path: str, user_metadata: str, *, replace: bool, txn: str | None = None
+    frame: DataFrame,
+    path: str,
+    user_metadata: str,
+    *,
+    replace: bool,
+    txn: str | None = None,
+    guard: Callable[[], None] = lambda: None,
 ) -> int | None:
-    """Write the rows and commit, unless `txn` was committed before (-1). Returns the version; None: `DataFrameWriter` has to."""
+    """Write the rows, ask `guard` and commit, unless `txn` was committed before (-1). Returns the version; None: `DataFrameWriter` has to."""
     session = frame.sparkSession
     transaction = delta_log(session, path).startTransaction()
     checksum = transaction.snapshot().checksumOpt()
@@ -46,6 +54,7 @@ def commit(
     if txn is not None:
         now = java(session, "scala.Option").apply(transaction.clock().getTimeMillis())
         actions = actions.appended(java(session, f"{DELTA}.actions.SetTransaction")(txn, 1, now))
+    guard()
     no_tags = getattr(java(session, "scala.collection.immutable.Map$"), "MODULE$").empty()
     done = transaction.commitIfNeeded(actions, _write(session, user_metadata, replace=replace), no_tags)
     return int(done.get()) if done.isDefined() else -1

@@ -15,7 +15,7 @@ from carelake.core.jvm import java
 from carelake.core.storage import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -62,6 +62,8 @@ class DeltaLake:
     root: str
     pinned: dict[str, int] = field(default_factory=dict)
     pinned_only: bool = False  # a table that is not pinned is not there
+    # asked before each commit; raises when nothing may be written any more
+    guard: Callable[[], None] = lambda: None
     # By table and version: see `named_files`.
     _files: dict[tuple[Table, int], tuple[str, ...] | None] = field(default_factory=dict)
 
@@ -116,7 +118,7 @@ class DeltaLake:
 
     def at(self, versions: Mapping[str, int]) -> DeltaLake:
         """This lake as it was at some versions; a table without one is not there."""
-        return DeltaLake(self.spark, self.root, dict(versions), pinned_only=True)
+        return DeltaLake(self.spark, self.root, dict(versions), pinned_only=True, guard=self.guard)
 
     def added(self, table: Table, since: int) -> list[str]:
         """Files that appends put into the table after a version: for a table that is only ever appended to."""
@@ -150,6 +152,7 @@ class DeltaLake:
 
     def clear(self) -> None:
         """Remove what runs kept. Needs the lease."""
+        self.guard()
         self.storage.delete_folder(SCRATCH)
 
     def _empty(self, table: Table) -> DataFrame:
@@ -173,9 +176,9 @@ class DeltaLake:
         txn: str | None = None,
     ) -> Commit:
         before, note = self.whole_head(table), json.dumps(meta, sort_keys=True)
-        done = None
+        replace, done = mode == "overwrite", None
         if before >= 0:
-            done = commit(frame, self.path(table), note, replace=mode == "overwrite", txn=txn)
+            done = commit(frame, self.path(table), note, replace=replace, txn=txn, guard=self.guard)
         if done is None:
             self._save(table, frame, note, mode, options, txn, new=before < 0)
         after = done if done is not None and done >= 0 else self.head(table)
@@ -204,6 +207,7 @@ class DeltaLake:
             writer = writer.option("delta.dataSkippingStatsColumns", ",".join(statistics_columns(table)))
         if table.partition_by:
             writer = writer.partitionBy(*table.partition_by)
+        self.guard()
         writer.save(self.path(table))
 
     def named_files(self, table: Table, version: int) -> tuple[str, ...] | None:

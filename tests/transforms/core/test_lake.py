@@ -8,6 +8,7 @@ from carelake.core.commit import commit
 from carelake.core.jvm import java
 from carelake.core.lake import DeltaLake
 from carelake.core.table import Field, Table
+from carelake.errors import LakeBusyError
 
 PEOPLE = Table(
     name="silver/omop/some",
@@ -231,3 +232,22 @@ def test_what_is_kept_for_the_run_has_the_same_rows_and_goes_with_it(spark, make
     assert _rows(lake.keep(frame())) == []
     lake.clear()
     assert not (path / "lake" / "ops" / "_scratch").exists()
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_run_that_may_not_write_any_more_commits_nothing(spark, make, new):
+    frame, path = make
+    lake = DeltaLake(spark, str(path / "lake"))
+    if not new:
+        lake.replace(PEOPLE, frame((1, "one")), {})
+
+    def refuse():
+        raise LakeBusyError("taken over")
+
+    lake.guard = refuse
+    for write in (lake.replace, lake.append):
+        with pytest.raises(LakeBusyError):
+            write(PEOPLE, frame((2, "two")), {})
+    with pytest.raises(LakeBusyError):
+        lake.clear()
+    assert DeltaLake(spark, lake.root).head(PEOPLE) == (-1 if new else 0)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from carelake.core.session import with_delta
+import pytest
+
+from carelake.core.session import _properties, with_delta
+from tests.helpers.cli import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,3 +32,15 @@ def test_without_jars_at_hand_spark_fetches_them(tmp_path: Path) -> None:
     settings, options = with_delta(tmp_path)
     assert set(settings) == {"spark.jars.packages"}
     assert options == ""
+
+
+@pytest.mark.parametrize("place", ["local", "cluster"])
+def test_keys_of_stores_are_left_out_where_spark_shows_its_settings(place: str) -> None:
+    shown = re.compile(_properties(ROOT / "conf" / "spark" / f"{place}.conf")["spark.redaction.regex"])
+    for name in (
+        "spark.hadoop.fs.s3a.access.key", "spark.hadoop.fs.s3a.secret.key", "spark.hadoop.fs.s3a.session.token",
+        "spark.executorEnv.AWS_ACCESS_KEY_ID", "spark.executorEnv.AWS_SECRET_ACCESS_KEY",
+        "spark.hadoop.fs.azure.account.key.a.dfs.core.windows.net", "spark.hadoop.fs.azure.sas.fixed.token.c.a",
+    ):  # fmt: skip
+        assert shown.search(name), name
+    assert not shown.search("spark.hadoop.fs.s3a.endpoint")
