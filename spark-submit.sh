@@ -618,12 +618,13 @@ fi
 export SPARK_HOME=$SPARK PYTHONPATH=$python_path${PYTHONPATH:+:$PYTHONPATH} CARELAKE_HOME=$ROOT
 export PYTHONHASHSEED=0 TZ=UTC                               # as spark-submit does; as the JVM has it
 export MLFLOW_DISABLE_TELEMETRY=true GIT_PYTHON_REFRESH=quiet # nothing is sent from here; git may be missing
-export MPLCONFIGDIR=$CACHE/matplotlib                         # not in the home folder
+export MPLCONFIGDIR=$CACHE/matplotlib XDG_CACHE_HOME=$CACHE   # not in the home folder; the second is fontconfig's
 if [ "$deploy_mode" = client ]; then
     if [ $own-$place = yes-local ] || [ -z "${PYSPARK_PYTHON:-}" ]; then
         PYSPARK_PYTHON=$PYTHON
     fi
     export PYSPARK_PYTHON CARELAKE_TMP=$scratch TMPDIR=$scratch
+    [ -w "$CACHE" ] || export MPLCONFIGDIR=$scratch/matplotlib XDG_CACHE_HOME=$scratch # a checkout of somebody else
     [ -n "$lake" ] || (umask 077 && mkdir -p "$scratch" 2>/dev/null)
     PYSPARK_SUBMIT_ARGS="$(quoted "${args[@]}")pyspark-shell"
     export PYSPARK_SUBMIT_ARGS

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.helpers.cli import bound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,19 +46,9 @@ def _prepare(machine: Machine) -> subprocess.Popen[str]:
     # An index that nobody answers: whoever asked it would fail.
     environ = machine.environ(PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="0")
     return subprocess.Popen(
-        [*_bound(), str(machine.checkout / "spark-submit.sh"), "--prepare"], cwd=machine.cwd, env=environ,
+        [*bound(), str(machine.checkout / "spark-submit.sh"), "--prepare"], cwd=machine.cwd, env=environ,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
     )  # fmt: skip
-
-
-def _bound() -> list[str]:
-    """A prefix that makes permissions hold, since root may write anywhere."""
-    if os.geteuid() != 0:
-        return []
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        pytest.skip("the tests run as root and there is no setpriv to give its rights up")
-    return [setpriv, "--bounding-set=-dac_override,-dac_read_search"]
 
 
 def _ended(child: subprocess.Popen[str]) -> tuple[int, str]:
@@ -120,7 +110,7 @@ def test_a_checkout_that_somebody_else_set_up_needs_no_right_to_write(machine: M
     for folder in (machine.checkout, machine.checkout / ".venv"):
         folder.chmod(0o555)
     done = subprocess.run(
-        [*_bound(), str(machine.checkout / "spark-submit.sh"), "train", "0"],
+        [*bound(), str(machine.checkout / "spark-submit.sh"), "train", "0"],
         cwd=machine.cwd, capture_output=True, text=True, encoding="utf-8", env=machine.environ(), check=False,
     )  # fmt: skip
     for folder in (machine.checkout, machine.checkout / ".venv"):
