@@ -28,7 +28,7 @@ class InputError(CarelakeError):
 
 
 class LakeError(CarelakeError):
-    """The lake was written by a newer version."""
+    """The lake was written by a version with another format."""
 
     exit_code = 12
 

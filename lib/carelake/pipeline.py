@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from carelake import LAKE_FORMAT, __version__, history
 from carelake.bronze.land import land, recover
+from carelake.bronze.look import Looked, look
+from carelake.bronze.room import refuse_without_room
 from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
 from carelake.core.run import Context, Part, StepResult, now, run_plan
@@ -113,13 +115,14 @@ class Run:
                     f"source {s.name}: this lake knows it as {mine[s.name]}: give the new format another name"
                 )
 
-        def one(s: Sender) -> int:
-            source = self.catalog.sources[s.format]
+        def looked(s: Sender) -> Looked:
             recover(self.lake, self.log, s.name, s.format)
-            return land(self.lake, self.log, s, source, now())
+            return look(self.lake, s, self.catalog.sources[s.format])
 
         with ThreadPoolExecutor(self.config.write_threads, thread_name_prefix="land") as pool:
-            added = list(pool.map(lambda s: (s, one(s)), todo))
+            found = list(pool.map(looked, todo))
+            refuse_without_room(self.lake.root, sum(f.text(self.log) for f in found))
+            added = list(pool.map(lambda f: (f.sender, land(self.lake, self.log, f, now())), found))
         fault("bronze:landed")
         self.log.flush()
         self._members = None
@@ -363,11 +366,15 @@ def _mark(lake: DeltaLake) -> dict[str, Any]:
 
 
 def check_mark(lake: DeltaLake) -> None:
-    """Refuse a lake of a newer version. Raises LakeError."""
+    """Refuse a lake of another format; one of an earlier release is made anew step by step. Raises LakeError."""
     found = int(_mark(lake).get("format", LAKE_FORMAT))
     if found > LAKE_FORMAT:
         raise LakeError(
             f"the lake {lake.root} was written by a newer carelake (format {found}): upgrade carelake"
+        )
+    if found < LAKE_FORMAT:
+        raise LakeError(
+            f"the lake {lake.root} was written by an older carelake (format {found}): land its sources into a new lake"
         )
 
 
