@@ -107,6 +107,11 @@ find_java() {
     [ -n "$JAVA_VERSION" ]
 }
 
+need_user_name() { # Hadoop refuses to start for a number alone, as containers may have it
+    id -un >/dev/null 2>&1 || die 10 "the user $(id -u) has no name on this machine and Spark asks for one:" \
+        "add the user to /etc/passwd, or start as another."
+}
+
 need_java() { # local or cluster
     if ! find_java && [ "$1" = local ] && [ -z "${CARELAKE_DRY_RUN:-}" ] && may_install; then
         say "No Java found: installing a Java runtime with apt ..."
@@ -417,6 +422,7 @@ set_option() { # option, value: what we must know of, or add to; 1 for all other
 if [ "${1:-}" = --prepare ]; then
     case ${2:-core} in core | dev) ;; *) die 2 "--prepare takes 'dev' or nothing." ;; esac
     use_utf8
+    need_user_name
     need_java local
     if [ "${2:-}" = dev ] && may_install &&
         ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
@@ -510,6 +516,7 @@ case ${master:-local} in
 esac
 conf=$ROOT/conf/spark/$place.conf
 
+need_user_name
 need_java $place
 if [ $own = no ]; then
     if [ -z "${PYSPARK_DRIVER_PYTHON:-}${PYSPARK_PYTHON:-}" ] && [ -x "$VENV/bin/python" ]; then

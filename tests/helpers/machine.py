@@ -78,6 +78,11 @@ class Machine:
         if works:
             (self.bin / "python3").symlink_to(sys.executable)
 
+    def nameless(self) -> None:
+        """The user is a number alone, as in a container."""
+        (self.bin / "id").unlink()
+        self._script("id", '[ "$1" = -u ] && echo 1000660000')
+
     def _script(self, name: str, body: str) -> None:
         (self.bin / name).write_text(f"#!/bin/sh\n{body}\n")
         (self.bin / name).chmod(0o755)

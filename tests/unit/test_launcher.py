@@ -195,6 +195,16 @@ def test_no_java_17_is_exit_10_and_says_what_to_install(machine: Machine, versio
     assert started.message.count("\n") == 1
 
 
+def test_a_user_without_a_name_is_exit_10_in_one_sentence(machine: Machine) -> None:
+    machine.nameless()
+    started = machine.run("pipeline")
+    assert started.code == 10
+    assert started.message == (
+        "spark-submit.sh: the user 1000660000 has no name on this machine and Spark asks for one: "
+        "add the user to /etc/passwd, or start as another.\n"
+    )
+
+
 def test_no_python_is_exit_10_and_says_what_to_install(machine: Machine) -> None:
     machine.python(works=False)
     started = machine.run("pipeline")
