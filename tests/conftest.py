@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest_plugins = ["tests.helpers.lakes"]
+pytest_plugins = ["tests.helpers.lakes", "tests.helpers.machine"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

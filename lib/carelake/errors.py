@@ -28,7 +28,7 @@ class InputError(CarelakeError):
 
 
 class LakeError(CarelakeError):
-    """The lake was written by a newer version, or a table of it is damaged."""
+    """The lake was written by a version with another format, or a table of it is damaged."""
 
     exit_code = 12
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from carelake import learning, quality
 from carelake import maintain as upkeep
+from carelake.bronze.books import recover
 from carelake.bronze.table import bronze_table
 from carelake.core import lease
 from carelake.core.failure import explained
@@ -189,6 +190,9 @@ def _check(options: argparse.Namespace, run: Run) -> None:
 def _maintain(run: Run, note: dict[str, Any]) -> None:
     """Join, cluster, publish the same rows under their new versions, then remove what is out of date; print what was done."""
     policy, threads = run.config.maintain, run.config.write_threads
+    for m in run.members:  # a landing whose run died is known by its commit, which must be the last for that
+        recover(run.lake, run.log, m.sender, m.source.format)
+    run.log.flush()
     tables = [*_tables(run), *(bronze_table(m.sender) for m in run.members), *OPS]
     named = learning.named_versions(run)  # refused before anything is done when it is not known
     joined = upkeep.join(run.lake, tables, run.before, policy, threads)

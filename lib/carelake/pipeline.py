@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from carelake import LAKE_FORMAT, __version__, history
 from carelake.bronze.books import recover
 from carelake.bronze.land import land
+from carelake.bronze.look import Looked, look
+from carelake.bronze.room import refuse_without_room
 from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
 from carelake.core.run import Context, Part, StepResult, now, run_plan
@@ -114,17 +116,17 @@ class Run:
                     f"source {s.name}: this lake knows it as {mine[s.name]}: give the new format another name"
                 )
 
-        for (
-            s
-        ) in todo:  # before anything lands, since it writes in a dead run's name, and lands its files no more
+        for s in todo:  # before anything lands: it writes in a dead run's name, whose files land no more
             recover(self.lake, self.log, s.name, s.format)
         self.log.flush()
 
-        def one(s: Sender) -> int:
-            return land(self.lake, self.log, s, self.catalog.sources[s.format], now())
+        def looked(s: Sender) -> Looked:
+            return look(self.lake, s, self.catalog.sources[s.format])
 
         with ThreadPoolExecutor(self.config.write_threads, thread_name_prefix="land") as pool:
-            added = list(pool.map(lambda s: (s, one(s)), todo))
+            found = list(pool.map(looked, todo))
+            refuse_without_room(self.lake.root, sum(f.text(self.log) for f in found))
+            added = list(pool.map(lambda f: (f.sender, land(self.lake, self.log, f, now())), found))
         fault("bronze:landed")
         self.log.flush()
         self._members = None
@@ -379,7 +381,7 @@ def _mark(lake: DeltaLake) -> dict[str, Any]:
 
 
 def check_mark(lake: DeltaLake) -> None:
-    """Refuse a lake of a newer version. Raises LakeError, and ConfigError when the lake cannot be reached."""
+    """Refuse a lake of another format. Raises LakeError, and ConfigError when the lake cannot be reached."""
     try:
         found = int(_mark(lake).get("format", LAKE_FORMAT))
     except OSError:
@@ -389,6 +391,10 @@ def check_mark(lake: DeltaLake) -> None:
     if found > LAKE_FORMAT:
         raise LakeError(
             f"the lake {lake.root} was written by a newer carelake (format {found}): upgrade carelake"
+        )
+    if found < LAKE_FORMAT:
+        raise LakeError(
+            f"the lake {lake.root} was written by an older carelake (format {found}): land its sources into a new lake"
         )
 
 

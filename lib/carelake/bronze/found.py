@@ -19,6 +19,7 @@ class Found:
     extract_date: str | None
     stamp: tuple[int, int] | None = None
     growing: bool = False  # changed between being listed and being read to its end
+    text: int = 0  # bytes without compression
     where: str = ""  # the store of the path, see `stream.store`
 
     @property

@@ -4,134 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from carelake.bronze.books import close, landed, quarantine_files
-from carelake.bronze.found import Found
+from carelake.bronze.look import Looked, file_name
 from carelake.bronze.source import FileProblem, Source, Unit
-from carelake.bronze.stream import opened, stamp, store
+from carelake.bronze.stream import opened
 from carelake.bronze.table import bronze_table
 from carelake.core.ids import id_sql
-from carelake.core.storage import Entry, Storage, is_local
-from carelake.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from carelake.bronze.found import Found
     from carelake.core.config import Sender
     from carelake.core.lake import DeltaLake
     from carelake.core.runlog import RunLog
 
 BATCH_BYTES = 8 << 20
 BATCH_ROWS = 20_000
-MAX_RATIO = 200  # a gzip that inflates more than this is a bomb; text of this kind reaches 30
 _DDL = (
     "kind string, record_key string, version string, content_hash binary, file string, byte_offset bigint, "
     "record_no bigint, header string, raw string, problem string, extract string"
 )
 
 
-def find(
-    sender: Sender, source: Source, storage: Callable[[str], Storage]
-) -> tuple[list[Entry], list[Entry]]:
-    """The sender's files: those that the format reads, and those that it leaves. Raises InputError."""
-    path = sender.path or ""
-    try:
-        roots = storage(path).matches()
-        entries = [e for r in roots for e in storage(r).files()]
-    except OSError:
-        raise InputError(
-            f"source {sender.name}: the path {path} cannot be read: check its permissions"
-        ) from None
-    if not roots:
-        raise InputError(
-            f"source {sender.name}: the path {path} does not exist: give a file, folder or glob that does"
-        )
-    given_file = len(entries) == 1 and entries[0].path.rstrip("/").endswith(path.rstrip("/"))
-    read = [
-        e
-        for e in entries
-        if source.reads(_base(e.name)) or (given_file and not source.ignores(_base(e.name)))
-    ]
-    if not read:
-        raise InputError(
-            f"source {sender.name}: {path} holds no file of format {source.format} ({', '.join(source.files)})"
-        )
-    return read, [e for e in entries if e not in read]
-
-
-def _base(name: str) -> str:
-    return name.rsplit("/", 1)[-1]
-
-
-def inspect(entry: Entry, source: Source, extract_date: date | None, where: str = "") -> Found:
-    """Hash a file and read its container to the end, so that a cut or damaged one is refused before anything is read."""
-    digest = hashlib.sha256()
-    problem: str | None = None
-    head = b""
-    before = stamp(entry.path, where)
-    try:
-        with opened(entry.path, where) as raw:
-            packed = raw.read(2)
-            digest.update(packed)
-            inflate = zlib.decompressobj(wbits=31) if packed == b"\x1f\x8b" else None
-            chunk, inflated, size = packed, 0, 0
-            while chunk:
-                size += len(chunk)
-                if inflate is not None and problem is None:
-                    problem, inflate, out = _inflate(inflate, chunk)
-                    inflated += len(out)
-                    head = head or out[:4096]
-                    if inflated > (64 << 20) and inflated > MAX_RATIO * size:
-                        problem = "F_BOMB:inflation_ratio"
-                elif len(head) < 4096:
-                    head += chunk[:4096]
-                chunk = raw.read(1 << 20)
-                digest.update(chunk)
-            if inflate is not None and problem is None and not inflate.eof:
-                problem = "F_TRUNCATED_CONTAINER:gzip_ends_early"
-    except OSError:
-        if not is_local(entry.path):  # the store's fault, not the file's
-            raise
-        problem = "F_BAD_CONTAINER:unreadable"
-    if entry.size == 0:
-        problem = "F_EMPTY:no_bytes"
-    day = (
-        extract_date.isoformat()
-        if extract_date
-        else source.extract_date(entry.name, head.decode("utf-8", "replace"))
-    )
-    found = Found(entry.path, entry.name, entry.size, digest.hexdigest(), problem, day, before, where=where)
-    return replace(found, growing=found.changed or before is None or before[0] != entry.size)
-
-
-def _inflate(inflate: Any, chunk: bytes) -> tuple[str | None, Any, bytes]:
-    """Feed a chunk through gzip members that may follow one another."""
-    out = b""
-    try:
-        while chunk:
-            if inflate.eof:
-                inflate = zlib.decompressobj(wbits=31)
-            out += inflate.decompress(chunk)
-            chunk = inflate.unused_data
-    except zlib.error:
-        return "F_BAD_CONTAINER:gzip_damaged", inflate, out
-    return None, inflate, out
-
-
 def read_units(found: Found, source: Source) -> Iterator[Unit]:
     """The units of one file; a file that is refused gives one unit that says why."""
-    kind = source.kind_of_file(_base(found.file))
+    kind = source.kind_of_file(file_name(found.file))
     try:
         with opened(found.path, found.where, unpack=True) as stream:
-            for unit in source.units(stream, _base(found.file)):
+            for unit in source.units(stream, file_name(found.file)):
                 kind = unit.kind
                 yield unit
     except FileProblem as problem:
@@ -214,15 +123,10 @@ def _balanced(found: list[Found], most: int) -> list[list[Found]]:
     return tasks
 
 
-def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datetime) -> int:
-    """Land what is new of one sender. Returns the records added. Raises InputError before anything is written."""
-
-    def storage(path: str) -> Storage:
-        return Storage(path, lake.spark)
-
-    to_read, left = find(sender, source, storage)
-    found = _inspected(lake, source, sender, to_read)
-    growing, inspected = [f for f in found if f.growing], [f for f in found if not f.growing]
+def land(lake: DeltaLake, log: RunLog, looked: Looked, at: datetime) -> int:
+    """Land what is new of one sender. Returns the records added."""
+    sender, source, inspected, left = looked.sender, looked.source, looked.files, looked.left
+    growing, inspected = [f for f in inspected if f.growing], [f for f in inspected if not f.growing]
     known: dict[str, Any] = {r["content_hash"]: r for r in log.landed() if r["source"] == sender.name}
     latest = max((f.extract_date for f in inspected if f.extract_date), default=None)
     new: list[Found] = []
@@ -247,7 +151,7 @@ def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datet
                 ledger[kind, "duplicate"] += n
             continue
         if f.problem:
-            refused.append((f, source.kind_of_file(_base(f.file))))
+            refused.append((f, source.kind_of_file(file_name(f.file))))
             ledger[refused[-1][1], "in"] += 1
             ledger[refused[-1][1], "quarantined"] += 1
             rows.append({**base, "units": 1, "status": "quarantined", "units_by_kind": json.dumps({refused[-1][1]: 1})})  # fmt: skip
@@ -289,26 +193,3 @@ def _append(
         else:
             return done.rows, new
     return 0, []
-
-
-def _inspected(lake: DeltaLake, source: Source, sender: Sender, entries: list[Entry]) -> list[Found]:
-    """Inspect the files on the executors, a task a few files."""
-    context = lake.spark.sparkContext
-    slices = min(len(entries), 4 * context.defaultParallelism)
-    by_size = sorted(entries, key=lambda e: -e.size)
-    dealt = [by_size[i::slices] for i in range(slices)]
-    day, where = sender.extract_date, store(sender.path or "", lake.spark)
-    if not is_local(entries[0].path):  # one sentence here instead of an error from every executor
-        try:
-            with opened(entries[0].path, where) as first:
-                first.read(1)
-        except OSError:
-            raise InputError(
-                f"source {sender.name}: Python cannot read {sender.path}, though Spark can list it: see docs/object_stores.md"
-            ) from None
-    found = (
-        context.parallelize(dealt, slices)
-        .flatMap(lambda some: [inspect(e, source, day, where) for e in some])
-        .collect()
-    )
-    return sorted(found, key=lambda f: f.file)
