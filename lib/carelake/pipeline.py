@@ -26,7 +26,7 @@ from carelake.quality import check
 from carelake.silver.affected import LINKS
 from carelake.silver.conformed.conform import Member
 from carelake.silver.conformed.encounter import ENCOUNTER
-from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed
+from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed, reject_later
 from carelake.silver.link.tables import EVENT_LINK, PERSON_HISTORY, PERSON_LINK
 from carelake.silver.vocabulary.cdm_tables import lacking
 from carelake.silver.vocabulary.folder import settings as vocabulary_settings
@@ -349,18 +349,6 @@ class Run:
         )
         self.results += done
         return done
-
-
-def reject_later(log: RunLog, step: Step, rejected: DataFrame) -> None:
-    """Quarantine rows of a table after the contracts: these rows were derived, the records that they come from stay."""
-    stage = "gold" if step.name.startswith("gold/") else "omop"
-    record = "_record" if "_record" in rejected.columns else "cast(NULL AS bigint) AS _record"
-    source = "coalesce(_source, 'derived')" if "_source" in rejected.columns else "'derived'"
-    rows = rejected.selectExpr(f"{source} AS source", record, "explode(_reasons) AS why").selectExpr(
-        "source", f"'{step.name}' AS kind", f"'{stage}' AS stage", "_record AS record_id", "split(why, ':', 2)[0] AS reason",
-        "split(why, ':', 2)[1] AS rule", "'repaired' AS severity", "1 AS n_records",
-    )  # fmt: skip
-    log.quarantine(rows)
 
 
 def _asks_only(step: Step, known: Mapping[str, Any]) -> bool:

@@ -68,6 +68,18 @@ def reject_conformed(
     log.quarantine(bad.unionByName(left_out, allowMissingColumns=True))
 
 
+def reject_later(log: RunLog, step: Step, rejected: DataFrame) -> None:
+    """Quarantine rows of a table after the contracts: these rows were derived, the records that they come from stay."""
+    stage = "gold" if step.name.startswith("gold/") else "omop"
+    record = "_record" if "_record" in rejected.columns else "cast(NULL AS bigint) AS _record"
+    source = "coalesce(_source, 'derived')" if "_source" in rejected.columns else "'derived'"
+    rows = rejected.selectExpr(f"{source} AS source", record, "explode(_reasons) AS why").selectExpr(
+        "source", f"'{step.name}' AS kind", f"'{stage}' AS stage", "_record AS record_id", "split(why, ':', 2)[0] AS reason",
+        "split(why, ':', 2)[1] AS rule", "'repaired' AS severity", "1 AS n_records",
+    )  # fmt: skip
+    log.quarantine(rows)
+
+
 def conformed_ledger(
     lake: DeltaLake, log: RunLog, members: list[Member], examined: DataFrame | None = None
 ) -> None:
