@@ -168,7 +168,7 @@ class Run:
         first.sort(key=self._mappings, reverse=True)  # the longest first, so that none runs alone at the end
         early = self._early_settings()
         if self.full:
-            self.before = history.without_damaged(self.lake, self.before, [s.writes for s in self.plan()])
+            self.before = history.without_damaged(self.lake, self.before, [s.writes for s in steps])
         else:
             self.increment.begin(self.members)
         self.pace()
@@ -220,6 +220,9 @@ class Run:
     def gold(self) -> None:
         """Cohorts, measures, features: what does not come after scores."""
         self.pace()
+        if self.full:
+            gold = [t for n, t in self.catalog.declared.items() if n.startswith("gold/")]
+            self.before = history.without_damaged(self.lake, self.before, gold)
         self._run(self._gold(after_scores=False), self.settings())
 
     def after_scores(self) -> None:

@@ -19,6 +19,19 @@ def newest_data(folder: Path) -> Path:
     return max(folder.rglob("part-*.parquet"), key=lambda f: (f.stat().st_mtime_ns, f.name))
 
 
+def _in_a_page(file: Path) -> int:
+    """A byte of values: Parquet's checksums cover pages, neither their headers nor the footer."""
+    from pyarrow import parquet
+
+    groups = parquet.ParquetFile(file).metadata
+    columns = [
+        groups.row_group(g).column(c) for g in range(groups.num_row_groups) for c in range(groups.num_columns)
+    ]
+    largest = max(columns, key=lambda c: c.total_compressed_size)
+    first = largest.dictionary_page_offset or largest.data_page_offset
+    return int(first + largest.total_compressed_size - 2)
+
+
 def _commits(folder: Path, end: str = "json") -> list[Path]:
     return sorted((folder / "_delta_log").glob(f"{'[0-9]' * 20}.{end}"))
 
@@ -31,8 +44,7 @@ def _without_hadoops(file: Path) -> Path:
 
 def _flip(folder: Path) -> None:
     file = _without_hadoops(newest_data(folder))
-    content = file.read_bytes()
-    file.write_bytes(flipped(content, len(content) // 5))
+    file.write_bytes(flipped(file.read_bytes(), _in_a_page(file)))
 
 
 def _cut(file: Path, rest: float = 0.5) -> None:
