@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from carelake.bronze.land import land
+from carelake.bronze.look import look
 from carelake.bronze.source import Unit
 from carelake.bronze.table import bronze_table
 from carelake.core.config import Sender
@@ -39,7 +40,7 @@ def sent(tmp_path):
 def _land(lake, source, folder, run_id):
     log = RunLog(lake, run_id, "to_bronze", NOW)
     log.open()
-    added = land(lake, log, Sender("fhir", "fhir", str(folder)), source, NOW)
+    added = land(lake, log, look(lake, Sender("fhir", "fhir", str(folder)), source), NOW)
     log.flush()
     files = {
         r["file"]: (r["status"], r["units"]) for r in lake.read(FILE).where(f"run_id = '{run_id}'").collect()

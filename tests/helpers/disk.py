@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-MIB = 48
+MIB = 320  # a landing asks for 256 before it begins
 
 
 @dataclass
