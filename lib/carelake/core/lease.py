@@ -80,8 +80,16 @@ class Lease:
     def release(self) -> None:
         """Let the next run have the lake. The file stays: to delete it only if it is still ours, no store offers."""
         with self._lock:
-            if not self.lost:
+            if self.lost:
+                return
+            try:
                 self._change(self._text(seconds=-EXPIRY_SECONDS))
+            except (
+                OSError
+            ):  # the disk is full: to delete takes no room, and a local disk has one writer's file alone
+                if not self.storage.local:
+                    raise
+                self.storage.delete(LEASE)
 
     def _change(self, text: str) -> bool:
         current = self._current()
