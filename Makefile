@@ -48,6 +48,22 @@ env-archive: venv  ## dist/env.tar.gz: the packed environment for a cluster's wo
 	dist/env/bin/python -c 'from venv_pack.__main__ import main; main()' --prefix dist/env --output dist/env.tar.gz --quiet
 	rm -rf dist/env dist/env.txt
 
+DIST := dist
+.PHONY: bundle
+bundle:  ## dist/carelake-VERSION-PLATFORM.tar.gz: the last commit with its wheels and jars, for a machine without network
+	@./spark-submit.sh --prepare
+	set -euo pipefail; umask 022; \
+	version=$$(PYTHONPATH=lib $(PYTHON) -c 'import carelake; print(carelake.__version__)'); \
+	python=$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_python_version())'); \
+	platform=$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_platform())')-py$$python; \
+	stage=$(DIST)/bundle; vendor=$$stage/carelake-$$version/vendor; archive=$(DIST)/carelake-$$version-$$platform.tar.gz; \
+	rm -rf $$stage $$archive; mkdir -p $$stage; \
+	git archive --prefix=carelake-$$version/ HEAD | tar -xf - -C $$stage; \
+	mkdir -p $$vendor/jars; echo $$python > $$vendor/python; cp .venv/jars/*.jar $$vendor/jars; \
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $$vendor/wheels -r requirements.lock; \
+	tar --owner=0 --group=0 -C $$stage -cf - carelake-$$version | gzip -1 > $$archive.part; \
+	mv $$archive.part $$archive; rm -rf $$stage; ls -lh $$archive
+
 .PHONY: clean
 clean:  ## remove what builds and tests leave, not .venv and not a lake
 	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis lib/*.egg-info

@@ -19,6 +19,7 @@ while [ -L "$self" ]; do
 done
 ROOT=$(cd -P -- "$(dirname -- "$self")" && pwd)
 VENV=$ROOT/.venv
+VENDOR=$ROOT/vendor # in what `make bundle` packs: wheels, jars, and the version of Python that the wheels are for
 CACHE=${CARELAKE_CACHE:-$VENV}
 case $CACHE in /*) ;; *) CACHE=$PWD/$CACHE ;; esac
 
@@ -43,6 +44,8 @@ EOF
     cat <<'EOF'
 
        ./spark-submit.sh --prepare [dev]    only set up .venv (dev: with what the tests need)
+
+With a folder vendor/ beside this script (make bundle) the set-up takes packages and jars from there and asks no network.
 
 environment: SPARK_HOME (a Spark 4.2 of your own), PYSPARK_PYTHON, JAVA_HOME, CARELAKE_CACHE (where jars are kept),
 CARELAKE_INSTALL=never (install no system package), CARELAKE_DEBUG=1 (show Spark's warnings),
@@ -104,6 +107,11 @@ find_java() {
     [ -n "$JAVA_VERSION" ]
 }
 
+need_user_name() { # Hadoop refuses to start for a number alone, as containers may have it
+    id -un >/dev/null 2>&1 || die 10 "the user $(id -u) has no name on this machine and Spark asks for one:" \
+        "add the user to /etc/passwd, or start as another."
+}
+
 need_java() { # local or cluster
     if ! find_java && [ "$1" = local ] && [ -z "${CARELAKE_DRY_RUN:-}" ] && may_install; then
         say "No Java found: installing a Java runtime with apt ..."
@@ -115,20 +123,22 @@ need_java() { # local or cluster
         "install one (Debian, Ubuntu: apt-get install openjdk-17-jre-headless) or set JAVA_HOME."
 }
 
-is_python() { # command, minor version
-    "$1" -c "import sys; sys.exit(sys.version_info[:2] < (3, $2))" >/dev/null 2>&1
+is_python() { # command, least minor version, greatest
+    "$1" -c "import sys; sys.exit(not $2 <= sys.version_info[1] <= ${3:-99} or sys.version_info[0] != 3)" >/dev/null 2>&1
 }
 
 PYTHON=
-need_python() { # minor version
+need_python() { # least minor version, greatest
     local name
     for name in "${PYSPARK_DRIVER_PYTHON:-}" "${PYSPARK_PYTHON:-}" \
         python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do
-        if [ -n "$name" ] && is_python "$name" "$1"; then
+        if [ -n "$name" ] && is_python "$name" "$@"; then
             PYTHON=$name
             return
         fi
     done
+    [ $# = 1 ] || die 10 "Python 3.$1 is needed and none was found: the packages in $VENDOR are for that version;" \
+        "install it, or run make bundle with the Python of this machine."
     die 10 "Python 3.$1 or newer is needed and none was found:" \
         "install one (Debian, Ubuntu: apt-get install python3 python3-venv)."
 }
@@ -175,11 +185,20 @@ locked() { # function and arguments, one process of this checkout at a time
 }
 
 install_venv() { # core or dev
-    local file=requirements.lock log=$VENV/install.log
+    local file=requirements.lock log=$VENV/install.log from=() remedy="check the network and start again."
     prepared "$1" && return
     [ "$1" = core ] && [ ! -e "$VENV/.stamp-dev" ] || file=requirements-dev.lock
+    if [ -d "$VENDOR/wheels" ]; then
+        from=(--find-links "$VENDOR/wheels")
+        if [ $file = requirements.lock ]; then # what the tests need is not in a bundle
+            from+=(--no-index)
+            remedy="the bundle is damaged, or of another system or processor: run make bundle on a machine like this one."
+        fi
+    fi
+    mkdir -p "$VENV" 2>/dev/null
+    [ -w "$VENV" ] || die 10 "cannot write $VENV: run ./spark-submit.sh --prepare once as the owner of $ROOT," \
+        "or work in a copy of the checkout that is your own."
     say "Setting up $VENV (once, a few minutes) ..."
-    mkdir -p "$VENV" || die 10 "cannot write $VENV: make the checkout writable."
     if [ -e "$VENV/.unfinished" ] || [ ! -x "$VENV/bin/python" ]; then # an interrupted set-up begins anew
         touch "$VENV/.unfinished"
         find "$VENV" -mindepth 1 -maxdepth 1 ! -name .unfinished ! -name ivy ! -name jars -exec rm -rf {} +
@@ -193,18 +212,36 @@ install_venv() { # core or dev
     touch "$VENV/.unfinished"
     rm -f "$VENV/.stamp-core" "$VENV/.stamp-dev" "$VENV/"classes-*
     (cd "$ROOT" && "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
-        -r "$file") >"$log" 2>&1 </dev/null ||
-        die 10 "cannot install the packages of $file (see $log): check the network and start again."
+        ${from[@]+"${from[@]}"} -r "$file") >"$log" 2>&1 </dev/null ||
+        die 10 "cannot install the packages of $file (see $log): $remedy"
     locks core >"$VENV/.stamp-core"
     [ $file = requirements.lock ] || locks dev >"$VENV/.stamp-dev"
     rm -f "$VENV/.unfinished"
 }
 
+bundled_jars() { # whether vendor/ has the Delta that this version of carelake asks for
+    local jar=${DELTA/:/_}
+    [ -e "$VENDOR/jars/${jar/:/-}.jar" ]
+}
+
 fetch_jars() { # Delta's jars and what Spark lacks of theirs, once, into .venv/jars
-    local jar name artifact log=$CACHE/ivy.log
     have_jars && return
+    mkdir -p "$VENV/jars.new" || die 10 "cannot write $VENV."
+    rm -f "$VENV/jars.new/"*
+    if bundled_jars; then
+        cp "$VENDOR/jars/"*.jar "$VENV/jars.new/" || die 10 "cannot write $VENV."
+    else
+        resolve_jars
+    fi
+    rm -rf "$VENV/jars"
+    touch "$VENV/jars.new/.$DELTA"
+    mv "$VENV/jars.new" "$VENV/jars" || die 10 "cannot write $VENV."
+}
+
+resolve_jars() { # with Spark's own Ivy, into .venv/jars.new
+    local jar name artifact log=$CACHE/ivy.log
     say "Fetching Delta's jars (once) ..."
-    mkdir -p "$CACHE/ivy" "$VENV/jars.new" || die 10 "cannot write $CACHE: make it writable or set CARELAKE_CACHE."
+    mkdir -p "$CACHE/ivy" || die 10 "cannot write $CACHE: make it writable or set CARELAKE_CACHE."
     : >"$CACHE/nothing.py"
     # user.home: a POM without its jar in ~/.m2 would break the resolution
     SPARK_HOME=$SPARK JAVA_HOME=${JAVA%/bin/java} PYSPARK_PYTHON=$PYTHON PYSPARK_DRIVER_PYTHON=$PYTHON \
@@ -213,15 +250,11 @@ fetch_jars() { # Delta's jars and what Spark lacks of theirs, once, into .venv/j
         ${repositories[@]+"${repositories[@]}"} "$CACHE/nothing.py" >"$log" 2>&1 </dev/null
     ls "$CACHE/ivy/jars/"*_delta-spark_*.jar >/dev/null 2>&1 ||
         die 10 "cannot fetch Delta's jars ($DELTA; see $log): check the network and start again."
-    rm -f "$VENV/jars.new/"*
     for jar in "$CACHE/ivy/jars/"*.jar; do
         name=${jar##*/}
         artifact=$(printf '%s' "${name#*_}" | sed -E 's/-[0-9][0-9A-Za-z.]*(-[0-9]+)?\.jar$//')
         ls "$SPARK/jars/$artifact"-[0-9]*.jar >/dev/null 2>&1 || cp "$jar" "$VENV/jars.new/" || die 10 "cannot write $VENV."
     done
-    rm -rf "$VENV/jars"
-    touch "$VENV/jars.new/.$DELTA"
-    mv "$VENV/jars.new" "$VENV/jars" || die 10 "cannot write $VENV."
 }
 
 class_archive() { printf '%s' "$VENV/classes-$JAVA_VERSION.jsa"; }
@@ -230,8 +263,8 @@ archive_classes() { # Spark's classes as this Java has read and verified them, s
     local archive log=$CACHE/archive.log
     archive=$(class_archive)
     [ ! -e "$archive" ] || return 0
-    say "Archiving Spark's classes for this Java (once, some 50 seconds) ..."
     { : >"$archive"; } 2>/dev/null || return 0 # stays empty when this fails: starts are then as slow as without
+    say "Archiving Spark's classes for this Java (once, some 50 seconds) ..."
     # The JVM writes at its end, after the job's: this waits until nobody holds the pipe.
     "$ROOT/spark-submit.sh" --driver-java-options "$(jvm_option "-XX:ArchiveClassesAtExit=$archive.new")" \
         to_bronze --lake "$CACHE/archive-lake" --source "enrollment=$ROOT/sample/enrollment" 2>&1 </dev/null 9<&- | cat >"$log"
@@ -239,6 +272,7 @@ archive_classes() { # Spark's classes as this Java has read and verified them, s
     # A cut archive, as a full disk leaves it, would crash every JVM.
     if [ -s "$archive.new" ] &&
         "$JAVA" "-XX:SharedArchiveFile=$archive.new" -XX:ErrorFile="$log" -version >/dev/null 2>&1; then
+        chmod a+r "$archive.new" # a job writes for its user alone; this is for every user of the checkout
         mv -f "$archive.new" "$archive"
     else
         rm -f "$archive.new"
@@ -261,12 +295,20 @@ set_up() { # core or dev
 }
 
 prepare() { # core or dev
+    local minor
     if prepared "$1" && have_jars && [ -e "$(class_archive)" ]; then
         PYTHON=$VENV/bin/python
         own_spark
         return
     fi
-    if [ "$1" = dev ]; then need_python 11; else need_python 10; fi
+    if [ "$1" = dev ]; then
+        need_python 11
+    elif [ -r "$VENDOR/python" ]; then
+        minor=$(sed 's/^3\.//' "$VENDOR/python")
+        need_python "$minor" "$minor"
+    else
+        need_python 10
+    fi
     locked set_up "$1"
 }
 
@@ -380,6 +422,7 @@ set_option() { # option, value: what we must know of, or add to; 1 for all other
 if [ "${1:-}" = --prepare ]; then
     case ${2:-core} in core | dev) ;; *) die 2 "--prepare takes 'dev' or nothing." ;; esac
     use_utf8
+    need_user_name
     need_java local
     if [ "${2:-}" = dev ] && may_install &&
         ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
@@ -473,6 +516,7 @@ case ${master:-local} in
 esac
 conf=$ROOT/conf/spark/$place.conf
 
+need_user_name
 need_java $place
 if [ $own = no ]; then
     if [ -z "${PYSPARK_DRIVER_PYTHON:-}${PYSPARK_PYTHON:-}" ] && [ -x "$VENV/bin/python" ]; then
@@ -531,7 +575,13 @@ if [ "$deploy_mode" = client ]; then
             done
         fi
     fi
-elif ! ls "$SPARK"/jars/delta-spark_*.jar >/dev/null 2>&1; then
+elif ls "$SPARK"/jars/delta-spark_*.jar >/dev/null 2>&1; then
+    : # Spark has them
+elif bundled_jars; then
+    for file in "$VENDOR/jars/"*.jar; do
+        jars=$(joined "$jars" "$file")
+    done
+else
     packages=$(joined "$packages" "$DELTA")
     args+=(--conf "spark.jars.ivy=$CACHE/ivy")
 fi
@@ -575,12 +625,13 @@ fi
 export SPARK_HOME=$SPARK PYTHONPATH=$python_path${PYTHONPATH:+:$PYTHONPATH} CARELAKE_HOME=$ROOT
 export PYTHONHASHSEED=0 TZ=UTC                               # as spark-submit does; as the JVM has it
 export MLFLOW_DISABLE_TELEMETRY=true GIT_PYTHON_REFRESH=quiet # nothing is sent from here; git may be missing
-export MPLCONFIGDIR=$CACHE/matplotlib                         # not in the home folder
+export MPLCONFIGDIR=$CACHE/matplotlib XDG_CACHE_HOME=$CACHE   # not in the home folder; the second is fontconfig's
 if [ "$deploy_mode" = client ]; then
     if [ $own-$place = yes-local ] || [ -z "${PYSPARK_PYTHON:-}" ]; then
         PYSPARK_PYTHON=$PYTHON
     fi
     export PYSPARK_PYTHON CARELAKE_TMP=$scratch TMPDIR=$scratch
+    [ -w "$CACHE" ] || export MPLCONFIGDIR=$scratch/matplotlib XDG_CACHE_HOME=$scratch # a checkout of somebody else
     [ -n "$lake" ] || (umask 077 && mkdir -p "$scratch" 2>/dev/null)
     PYSPARK_SUBMIT_ARGS="$(quoted "${args[@]}")pyspark-shell"
     export PYSPARK_SUBMIT_ARGS

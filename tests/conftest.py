@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-pytest_plugins = ["tests.helpers.lakes"]
+pytest_plugins = ["tests.helpers.lakes", "tests.helpers.machine"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +61,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         .config("spark.databricks.delta.allFilesInCrc.thresholdNumFiles", "500")
         .config("spark.sql.sources.parallelPartitionDiscovery.threshold", "500")
         .config("spark.databricks.delta.commit.idempotencyCheck.enabled", "true")
+        .config("spark.hadoop.parquet.page.verify-checksum.enabled", "true")
         .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
         .config("spark.local.dir", str(scratch / "local"))
         .config("spark.jars.ivy", str(ROOT / ".venv" / "ivy"))

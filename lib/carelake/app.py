@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -30,6 +30,7 @@ JOBS = {
     "to_gold": "derive cohorts, measures and features",
     "train": "train the risk models",
     "score": "score people with the models",
+    "maintain": "join small files, cluster large tables, remove versions that nobody needs",
     "quality": "check the lake, its files, or print its digest",
     "report": "write the report page",
     "generate": "make a synthetic population with Synthea",
@@ -233,29 +234,27 @@ def _signals() -> Iterator[None]:
 
 @contextmanager
 def _session(job: str, lake: str) -> Iterator[Any]:
+    from carelake.core.scratch import shared
     from carelake.core.session import start
 
-    scratch = None
-    if is_local(lake):
-        root = Path(lake)
+    with ExitStack() as at_end:
+        scratch = None
+        if is_local(lake):
+            root = Path(lake)
+            scratch = root / ".tmp"
+            try:
+                root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                at_end.enter_context(shared(scratch))
+            except OSError:
+                raise ConfigError(
+                    f"the lake {lake} cannot be made there: give --lake a folder that can be written"
+                ) from None
+        session = start(job, str(scratch) if scratch else None)
         try:
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (root / ".tmp").mkdir(mode=0o700, exist_ok=True)
-        except OSError:
-            raise ConfigError(
-                f"the lake {lake} cannot be made there: give --lake a folder that can be written"
-            ) from None
-        scratch = str(root / ".tmp")
-    session = start(job, scratch)
-    try:
-        yield session
-    finally:
-        with contextlib.suppress(Exception):
-            session.stop()
-        if scratch:
-            import shutil
-
-            shutil.rmtree(scratch, ignore_errors=True)
+            yield session
+        finally:
+            with contextlib.suppress(Exception):
+                session.stop()
 
 
 def _used(jvm: int | None) -> dict[str, float]:

@@ -16,7 +16,7 @@ class UsageError(CarelakeError):
 
 
 class ConfigError(CarelakeError):
-    """Configuration: unknown source, key or value; a missing tool or jar; another Spark."""
+    """Configuration: unknown source, key or value; a missing tool or jar; another Spark; no room on the disk."""
 
     exit_code = 10
 
@@ -28,7 +28,7 @@ class InputError(CarelakeError):
 
 
 class LakeError(CarelakeError):
-    """The lake was written by a newer version."""
+    """The lake was written by a version with another format, or a table of it is damaged."""
 
     exit_code = 12
 

@@ -9,19 +9,39 @@ from typing import TYPE_CHECKING
 
 from carelake.core.run import StepResult
 from carelake.core.runlog import as_published
+from carelake.core.soundness import data_faults, log_faults
 from carelake.silver.link import concept_change, person_history
 from carelake.silver.link.concept_change import CONCEPT_CHANGE
 from carelake.silver.link.tables import EVENT_LINK, PERSON_HISTORY, PERSON_LINK
 from carelake.silver.vocabulary.cdm_tables import VOCABULARY_TABLE
 
+_COMPARED = (PERSON_LINK, EVENT_LINK, VOCABULARY_TABLE)  # of these the published rows are read
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pyspark.sql import DataFrame
 
     from carelake.core.lake import DeltaLake
     from carelake.core.runlog import Published, RunLog
     from carelake.core.table import Table
+
+
+def without_damaged(
+    lake: DeltaLake, before: Mapping[str, Published], tables: Iterable[Table]
+) -> dict[str, Published]:
+    """The publication for a run that makes `tables` anew: without those that cannot be read. Needs the lease.
+
+    A table with a damaged log is removed with all its versions: what is written to it would have the same fault before it.
+    """
+    sound = dict(before)
+    for table in tables:
+        damaged_log = log_faults(lake, table)
+        if damaged_log:
+            lake.remove(table)
+        if damaged_log or (table in _COMPARED and data_faults(lake, table)):
+            sound.pop(table.name, None)
+    return sound
 
 
 def add_person_changes(lake: DeltaLake, log: RunLog, before: Mapping[str, Published]) -> StepResult:

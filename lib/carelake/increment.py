@@ -13,6 +13,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from carelake.bronze.table import bronze_table
+from carelake.core.failure import damaged
 from carelake.core.run import Part, StepResult, fingerprint, inputs_of
 from carelake.core.runlog import as_published
 from carelake.core.step import EXTRACT_DATE
@@ -47,12 +48,24 @@ class Increment:
     whole: set[str] = field(default_factory=set)  # those made whole, although it is known what landed
 
     def begin(self, members: list[Member]) -> None:
-        """See what landed since silver was published."""
+        """See what landed since silver was published. Raises LakeError when bronze lacks what silver was made from."""
         last = self.before.get(VERSION.name)
         if last is None:
             return
         since = {m.sender: last.inputs.get(bronze_table(m.sender).name, -1) for m in members}
-        if any(self.lake.head(bronze_table(s)) != v for s, v in since.items()):
+        heads = {s: self.lake.head(bronze_table(s)) for s in since}
+        for sender, version in since.items():
+            if heads[sender] < version:
+                raise damaged(
+                    bronze_table(sender).name, f"silver was made from its version {version}, which is gone"
+                )
+        told = all(
+            self.lake.actions(bronze_table(s), n)
+            for s, v in since.items()
+            for n in range(v + 1, heads[s] + 1)
+        )
+        # Delta removes old commits after a checkpoint: what is new is not known then, and all is made anew.
+        if told and heads != since:
             self.landed = Landed(self.lake, as_published(self.lake, self.before), tuple(members), since)
 
     def find_persons(self) -> int | None:

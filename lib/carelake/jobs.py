@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carelake import learning, quality
+from carelake import maintain as upkeep
+from carelake.bronze.books import recover
 from carelake.bronze.table import bronze_table
 from carelake.core import lease
+from carelake.core.failure import explained
 from carelake.core.jvm import java
 from carelake.core.lake import DeltaLake
+from carelake.core.ops import OPS
 from carelake.core.progress import Progress
 from carelake.core.run import new_run_id, now
-from carelake.core.runlog import RunLog, published
-from carelake.errors import InputError, QualityGateError
+from carelake.core.runlog import RunLog, last_run, published
+from carelake.core.soundness import storage_faults
+from carelake.core.storage import Storage
+from carelake.core.upkeep import Removed
+from carelake.errors import CarelakeError, InputError, QualityGateError
 from carelake.pipeline import Run, check_mark
 from carelake.report.write import PLACE, write
 
@@ -37,9 +44,29 @@ def perform(
     note: dict[str, Any],
 ) -> int:
     """Run the job; `note` is filled for `--json`. Returns the exit code; raises CarelakeError."""
+    try:
+        return _perform(job, options, config, given, root, session, note)
+    except CarelakeError:
+        raise
+    except Exception as e:
+        told = explained(e, root)
+        if told is None:
+            raise
+        raise told from None  # what Spark says may hold a value
+
+
+def _perform(
+    job: str,
+    options: argparse.Namespace,
+    config: Config,
+    given: tuple[Sender, ...],
+    root: str,
+    session: SparkSession,
+    note: dict[str, Any],
+) -> int:
     note["jvm"] = int(java(session, "java.lang.ProcessHandle").current().pid())
     lake = DeltaLake(session, root)
-    note |= {"run_id": new_run_id(), "lake": root}
+    note |= {"run_id": None, "lake": root}
     check_mark(lake)
     if getattr(options, "plan", False):
         _print_plan(Run(config, lake, RunLog(lake, "", job, now()), Progress(), given))
@@ -47,6 +74,7 @@ def perform(
         return 0
     if job == "quality" and (options.digest or options.storage):
         return _inspect(config, lake, options, note)
+    note["run_id"] = new_run_id(last_run(lake))
     with lease.held(lake.storage, note["run_id"], lake.cancel) as held:
         lake.guard = held.renew
         lake.clear()  # of a run that died
@@ -95,6 +123,9 @@ def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any
     run.pace()
     if job == "quality":
         _check(options, run)
+        return
+    if job == "maintain":
+        _maintain(run, note)
         return
     if job in ("pipeline", "to_silver") and until != "bronze":
         for name in (
@@ -156,24 +187,59 @@ def _check(options: argparse.Namespace, run: Run) -> None:
         raise QualityGateError(f"{len(stopping)} quality checks failed: see ops/check_result")
 
 
+def _maintain(run: Run, note: dict[str, Any]) -> None:
+    """Join, cluster, publish the same rows under their new versions, then remove what is out of date; print what was done."""
+    policy, threads = run.config.maintain, run.config.write_threads
+    for m in run.members:  # a landing whose run died is known by its commit, which must be the last for that
+        recover(run.lake, run.log, m.sender, m.source.format)
+    run.log.flush()
+    tables = [*_tables(run), *(bronze_table(m.sender) for m in run.members), *OPS]
+    named = learning.named_versions(run)  # refused before anything is done when it is not known
+    joined = upkeep.join(run.lake, tables, run.before, policy, threads)
+    moved = {(j.table, j.version_before): j.version for j in joined}
+    published = upkeep.renamed(run.before, moved)
+    if published != run.before:
+        run.log.publish(published)
+    for name, p in published.items():
+        named.setdefault(name, set()).add(p.version)
+    removed = upkeep.remove(run.lake, tables, named, policy, run.log.started_at, threads)
+    for j in joined:
+        print(f"maintain: {j.table}: {j.files_before} files became {j.files}", flush=True)
+    gone = sum(removed.values(), Removed())
+    print(f"maintain: {gone.files} files of old versions removed, {gone.bytes >> 20} MiB", flush=True)
+    note["maintained"] = [
+        {"table": j.table, "version": j.version, "files_before": j.files_before, "files": j.files}
+        for j in joined
+    ]
+    note["removed"] = {"files": gone.files, "bytes": gone.bytes}
+
+
 def _tables(run: Run) -> list[Any]:
     return [t for t in run.catalog.declared.values() if t.name.startswith(("silver/", "gold/"))]
 
 
 def _inspect(config: Config, lake: DeltaLake, options: argparse.Namespace, note: dict[str, Any]) -> int:
     run = Run(config, lake, RunLog(lake, "", "quality", now()), Progress(), ())
-    tables = _tables(run) + [bronze_table(m.sender) for m in run.members]
     if options.digest:
+        tables = _tables(run) + [bronze_table(m.sender) for m in run.members]
         for name, rows, digest in quality.digest(lake, tables):
             print(f"{digest}  {rows:>10}  {name}", flush=True)
     if options.storage:
-        faults = quality.storage_faults(lake, tables)
+        faults = storage_faults(lake, [*_tables(run), *OPS, *_bronze_there(lake)])
         for line in faults:
             print(line, flush=True)
         if faults:
             raise QualityGateError(f"{len(faults)} faults of storage")
     note["status"] = "succeeded"
     return 0
+
+
+def _bronze_there(lake: DeltaLake) -> list[Any]:
+    """Bronze tables by their folders: ops/file, which knows the senders, may be what is damaged."""
+    if not lake.storage.exists("bronze"):
+        return []
+    files = Storage(lake.storage.path("bronze"), lake.spark).files()
+    return [bronze_table(s) for s in sorted({f.name.split("/")[0] for f in files})]
 
 
 def _print_plan(run: Run) -> None:

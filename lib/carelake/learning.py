@@ -36,6 +36,20 @@ def tracking(root: str) -> Tracking:
     return Tracking(given or f"sqlite:///{folder}/mlflow.db", f"{folder}/artifacts")
 
 
+def named_versions(run: Run) -> dict[str, set[int]]:
+    """Versions of tables that a registered model was made from, by table. Raises ConfigError when it is not known where models are."""
+    from carelake.ml.tracking import table_versions
+
+    if RISK_SCORE.name not in run.before and not (
+        is_local(run.lake.root) and run.lake.storage.exists("mlflow")
+    ):
+        return {}  # no model was ever trained here
+    found: dict[str, set[int]] = {}
+    for table, version in table_versions(tracking(run.lake.root), "carelake."):
+        found.setdefault(table, set()).add(version)
+    return found
+
+
 def chosen(run: Run, name: str) -> list[RiskModel]:
     """The models asked for. Raises ConfigError for an unknown name."""
     models = run.catalog.models

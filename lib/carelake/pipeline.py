@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from carelake import LAKE_FORMAT, __version__, history
-from carelake.bronze.land import land, recover
+from carelake.bronze.books import recover
+from carelake.bronze.land import land
+from carelake.bronze.look import Looked, look
+from carelake.bronze.room import refuse_without_room
 from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
 from carelake.core.run import Context, Part, StepResult, now, run_plan
@@ -23,8 +26,8 @@ from carelake.quality import check
 from carelake.silver.affected import LINKS
 from carelake.silver.conformed.conform import Member
 from carelake.silver.conformed.encounter import ENCOUNTER
-from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed
-from carelake.silver.link.tables import EVENT_LINK
+from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed, reject_later
+from carelake.silver.link.tables import EVENT_LINK, PERSON_HISTORY, PERSON_LINK
 from carelake.silver.vocabulary.cdm_tables import lacking
 from carelake.silver.vocabulary.folder import settings as vocabulary_settings
 from carelake.silver.vocabulary.tables import CODE_MAP
@@ -87,7 +90,7 @@ class Run:
         return [
             Member(name, self.catalog.sources[format_name])
             for name, format_name in sorted({(r["source"], r["format"]) for r in self.log.landed()})
-            if self.lake.head(bronze_table(name)) >= 0
+            if self.lake.whole_head(bronze_table(name)) >= 0
         ]
 
     def senders(self) -> dict[str, Sender]:
@@ -113,13 +116,17 @@ class Run:
                     f"source {s.name}: this lake knows it as {mine[s.name]}: give the new format another name"
                 )
 
-        def one(s: Sender) -> int:
-            source = self.catalog.sources[s.format]
+        for s in todo:  # before anything lands: it writes in a dead run's name, whose files land no more
             recover(self.lake, self.log, s.name, s.format)
-            return land(self.lake, self.log, s, source, now())
+        self.log.flush()
+
+        def looked(s: Sender) -> Looked:
+            return look(self.lake, s, self.catalog.sources[s.format])
 
         with ThreadPoolExecutor(self.config.write_threads, thread_name_prefix="land") as pool:
-            added = list(pool.map(lambda s: (s, one(s)), todo))
+            found = list(pool.map(looked, todo))
+            refuse_without_room(self.lake.root, sum(f.text(self.log) for f in found))
+            added = list(pool.map(lambda f: (f.sender, land(self.lake, self.log, f, now())), found))
         fault("bronze:landed")
         self.log.flush()
         self._members = None
@@ -160,7 +167,9 @@ class Run:
         first = [s for s in steps if s.name.startswith("silver/conformed/")]
         first.sort(key=self._mappings, reverse=True)  # the longest first, so that none runs alone at the end
         early = self._early_settings()
-        if not self.full:
+        if self.full:
+            self.before = history.without_damaged(self.lake, self.before, [s.writes for s in steps])
+        else:
             self.increment.begin(self.members)
         self.pace()
         # what reads no table, such as the vocabulary, fills the gaps
@@ -178,7 +187,8 @@ class Run:
         done += self._run(rest, self.settings())
         person = self.catalog.declared["silver/omop/person"]
         if any(not r.skipped for r in done):
-            self.results.append(history.add_person_changes(self.lake, self.log, self.before))
+            if PERSON_LINK.name in self.before or self.lake.head(PERSON_HISTORY) < 0:
+                self.results.append(history.add_person_changes(self.lake, self.log, self.before))
             if self._made(CODE_MAP) and EVENT_LINK.name in self.before:
                 result, self.concepts_changed = history.add_concept_changes(self.lake, self.log, self.before)
                 self.results.append(result)
@@ -210,6 +220,9 @@ class Run:
     def gold(self) -> None:
         """Cohorts, measures, features: what does not come after scores."""
         self.pace()
+        if self.full:
+            gold = [t for n, t in self.catalog.declared.items() if n.startswith("gold/")]
+            self.before = history.without_damaged(self.lake, self.before, gold)
         self._run(self._gold(after_scores=False), self.settings())
 
     def after_scores(self) -> None:
@@ -341,29 +354,25 @@ class Run:
         return done
 
 
-def reject_later(log: RunLog, step: Step, rejected: DataFrame) -> None:
-    """Quarantine rows of a table after the contracts: these rows were derived, the records that they come from stay."""
-    stage = "gold" if step.name.startswith("gold/") else "omop"
-    record = "_record" if "_record" in rejected.columns else "cast(NULL AS bigint) AS _record"
-    source = "coalesce(_source, 'derived')" if "_source" in rejected.columns else "'derived'"
-    rows = rejected.selectExpr(f"{source} AS source", record, "explode(_reasons) AS why").selectExpr(
-        "source", f"'{step.name}' AS kind", f"'{stage}' AS stage", "_record AS record_id", "split(why, ':', 2)[0] AS reason",
-        "split(why, ':', 2)[1] AS rule", "'repaired' AS severity", "1 AS n_records",
-    )  # fmt: skip
-    log.quarantine(rows)
-
-
 def _asks_only(step: Step, known: Mapping[str, Any]) -> bool:
     return all(i.name in known for i in step.inputs.values() if isinstance(i, Setting))
 
 
 def _mark(lake: DeltaLake) -> dict[str, Any]:
-    mark: dict[str, Any] = json.loads(lake.storage.read_text(MARK) or "{}")
-    return mark
+    try:
+        mark: dict[str, Any] = json.loads(lake.storage.read_text(MARK) or "{}")
+        int(mark.get("format", LAKE_FORMAT))
+        return mark
+    except (ValueError, TypeError, AttributeError):
+        written = json.dumps({"format": LAKE_FORMAT, "sample": False})
+        raise LakeError(
+            f"{MARK} of the lake {lake.root} is damaged: restore it from a copy, or write {written} into it "
+            '("sample": true when it was begun with the bundled sample)'
+        ) from None
 
 
 def check_mark(lake: DeltaLake) -> None:
-    """Refuse a lake of a newer version. Raises LakeError, and ConfigError when the lake cannot be reached."""
+    """Refuse a lake of another format. Raises LakeError, and ConfigError when the lake cannot be reached."""
     try:
         found = int(_mark(lake).get("format", LAKE_FORMAT))
     except OSError:
@@ -373,6 +382,10 @@ def check_mark(lake: DeltaLake) -> None:
     if found > LAKE_FORMAT:
         raise LakeError(
             f"the lake {lake.root} was written by a newer carelake (format {found}): upgrade carelake"
+        )
+    if found < LAKE_FORMAT:
+        raise LakeError(
+            f"the lake {lake.root} was written by an older carelake (format {found}): land its sources into a new lake"
         )
 
 

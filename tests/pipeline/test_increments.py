@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from carelake import pipeline
+from carelake.bronze.table import bronze_table
 from carelake.core.lake import DeltaLake
 from carelake.core.ops import LEDGER, QUARANTINE
+from carelake.quality import digest
 from carelake.silver.link.tables import PERSON_LINK
 from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
 from carelake.silver.omop.measurement import MEASUREMENT
@@ -20,6 +21,7 @@ from carelake.silver.omop.visit_occurrence import VISIT_OCCURRENCE
 from tests.helpers.cli import FIVE
 from tests.helpers.days import deal
 from tests.helpers.runs import digests, run
+from tests.helpers.story import STORY, weight, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +35,6 @@ pytestmark = pytest.mark.timeout(3000)
 # Everything from the links on; the contracts also say in which file a record stands, which differs by how it is sent.
 COMPARED = ("silver/link/", "silver/omop/", "gold/")
 NOT_COMPARED = {"silver/link/person_history", "silver/link/concept_change"}  # tell of the runs themselves
-WEIGHT, DIABETES, SNOMED = "29463-7", "44054006", "http://snomed.info/sct"
 
 
 def _compared(spark: SparkSession, lake: Path) -> dict[str, tuple[int, str]]:
@@ -49,82 +50,6 @@ def _unbalanced(spark: SparkSession, lake: Path) -> int:
     return DeltaLake(spark, str(lake)).read(LEDGER).where(f"rows_in <> {outcome}").count()
 
 
-def _meta(day: int) -> dict[str, Any]:
-    return {"lastUpdated": f"2024-03-{day:02d}T12:00:00Z"}
-
-
-def _patient(key: str, born: str, day: int = 1) -> dict[str, Any]:
-    return {
-        "resourceType": "Patient", "id": key, "meta": _meta(day), "gender": "female", "birthDate": born,
-        "name": [{"family": f"Family-{key}", "given": ["Ann"]}],
-    }  # fmt: skip
-
-
-def _encounter(key: str, person: str, start: str, *, ended: bool = True) -> dict[str, Any]:
-    period = {"start": f"{start}T09:00:00Z"} | ({"end": f"{start}T10:00:00Z"} if ended else {})
-    return {
-        "resourceType": "Encounter", "id": key, "meta": _meta(1), "status": "finished" if ended else "in-progress",
-        "class": {"code": "AMB" if ended else "IMP"}, "subject": {"reference": f"Patient/{person}"}, "period": period,
-    }  # fmt: skip
-
-
-def _condition(key: str, person: str, status: str = "confirmed", day: int = 1) -> dict[str, Any]:
-    return {
-        "resourceType": "Condition", "id": key, "meta": _meta(day), "subject": {"reference": f"Patient/{person}"},
-        "verificationStatus": {"coding": [{"code": status}]}, "onsetDateTime": "2023-05-01",
-        "code": {"coding": [{"system": SNOMED, "code": DIABETES}]},
-    }  # fmt: skip
-
-
-def _weight(key: str, person: str, kg: float, day: int = 1) -> dict[str, Any]:
-    return {
-        "resourceType": "Observation", "id": key, "meta": _meta(day), "status": "final",
-        "category": [{"coding": [{"code": "vital-signs"}]}], "code": {"coding": [{"system": "http://loinc.org", "code": WEIGHT}]},
-        "subject": {"reference": f"Patient/{person}"}, "effectiveDateTime": "2024-01-05T08:00:00Z",
-        "valueQuantity": {"value": kg, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"},
-    }  # fmt: skip
-
-
-def _deletion(day: int, *urls: str) -> dict[str, Any]:
-    entries = [{"request": {"method": "DELETE", "url": u}} for u in urls]
-    return {
-        "resourceType": "Bundle",
-        "id": f"deleted-{day}",
-        "meta": _meta(day),
-        "type": "transaction",
-        "entry": entries,
-    }
-
-
-# The export of each day, by file. The observations' file has one name and grows, as some systems write it.
-WEIGHTS = [
-    _weight("w1", "p1", 70.5),
-    _weight("w2", "p2", 81.0),
-    _weight("w3", "p3", 64.0),
-    _weight("w9", "p9", 55.0),
-]
-STORY: list[dict[str, list[dict[str, Any]]]] = [
-    {
-        "Patient": [_patient("p1", "1950-01-02"), _patient("p2", "1960-03-04"), _patient("p3", "1970-05-06"), _patient("p4", "1980-07-08")],
-        "Encounter": [
-            _encounter("e1", "p1", "2024-01-05"), _encounter("e2", "p2", "2024-01-06"), _encounter("e3", "p3", "2024-01-07"),
-            _encounter("e4", "p4", "2024-02-20", ended=False),
-        ],
-        "Condition": [_condition("c1", "p1"), _condition("c2", "p2"), _condition("c3", "p3")],
-        "Observation": WEIGHTS,
-    },
-    {
-        "Condition": [_condition("c2", "p2", "entered-in-error", day=2)],
-        "Observation": [*WEIGHTS, _weight("w1b", "p1", 71.0, day=2)],
-    },
-    {
-        "deleted": [_deletion(3, "Condition/c1", "Patient/p3")],
-        "Patient": [_patient("p9", "1990-09-09", day=3)],
-    },
-]  # fmt: skip
-FIRST_DAY = 1_709_251_200_000  # 2024-03-01
-
-
 @dataclass(frozen=True)
 class Told:
     """What the days of the story left: notes of the runs, and what the lake held after each."""
@@ -138,12 +63,8 @@ class Told:
     extract_dates: list[set[str]]  # ends of the visits that are still open
 
 
-def _write(folder: Path, day: int, files: dict[str, list[dict[str, Any]]]) -> None:
-    folder.mkdir(parents=True)
-    for stem, resources in files.items():
-        # the growing file keeps its name, all others bear their day
-        name = f"{stem}.ndjson" if stem == "Observation" else f"{stem}.{FIRST_DAY + day * 86_400_000}.ndjson"
-        (folder / name).write_text("".join(json.dumps(r) + "\n" for r in resources))
+def _data_files(lake: Path) -> set[Path]:
+    return {f for f in lake.rglob("part-*.parquet") if "_delta_log" not in f.parts}
 
 
 def _people(spark: SparkSession, lake: Path, table: Table, *columns: str, where: str = "true") -> list[Any]:
@@ -154,11 +75,15 @@ def _people(spark: SparkSession, lake: Path, table: Table, *columns: str, where:
     return [tuple(r) if columns else r[0] for r in rows.collect()]
 
 
+def _landed(spark: SparkSession, lake: Path) -> list[Any]:
+    return digest(DeltaLake(spark, str(lake)), [bronze_table("fhir")])
+
+
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("story")
     for n, files in enumerate(STORY):
-        _write(root / f"day{n}", n, files)
+        write(root / f"day{n}", n, files)
     return root
 
 
@@ -258,6 +183,48 @@ def test_days_one_after_the_other_end_in_the_rows_of_all_at_once(
 ) -> None:
     run(spark, tmp_path / "lake", {"fhir": days}, "--until", "silver")
     assert _unlike(_compared(spark, told.lake), _compared(spark, tmp_path / "lake")) == set()
+
+
+def test_the_same_batch_three_times_is_the_same_as_once(
+    spark: SparkSession, days: Path, told: Told, tmp_path: Path
+) -> None:
+    """The second time as it was, the third time under other file names."""
+    lake, renamed = tmp_path / "lake", tmp_path / "renamed"
+    shutil.copytree(told.lake, lake)
+    renamed.mkdir()
+    for file in (days / "day2").iterdir():
+        shutil.copy(file, renamed / file.name.replace(".", ".again.", 1))
+    once = digests(spark, lake)
+    for again in (days / "day2", renamed):
+        note = run(spark, lake, {"fhir": again}, "--until", "silver")
+        assert all(s["skipped"] for s in note["steps"] if s["stage"] == "silver")
+        assert all(r["rows_in"] == r["rows_duplicate"] > 0 for r in note["sources"])
+    thrice = digests(spark, lake)
+    assert thrice == once
+    assert _landed(spark, lake) == _landed(spark, told.lake)
+    print(f"the same batch three times: {len(thrice)} of {len(once)} tables identical")
+
+
+def test_upkeep_changes_no_row_and_the_next_day_concerns_no_one_else(
+    spark: SparkSession, told: Told, tmp_path: Path
+) -> None:
+    lake, thrifty = tmp_path / "lake", tmp_path / "thrifty.yaml"
+    shutil.copytree(told.lake, lake)
+    thrifty.write_text("maintain: {retain_days: 0, many_files: 1}")
+    before, files = _compared(spark, lake), _data_files(lake)
+    note = run(spark, lake, {}, "--env", str(thrifty), job="maintain")
+    assert {"bronze/fhir", "ops/ledger"} <= {j["table"] for j in note["maintained"]}
+    assert note["removed"]["files"] > 100, "two of three versions of some forty tables"
+    assert len(files - _data_files(lake)) == note["removed"]["files"]
+    assert _unlike(_compared(spark, lake), before) == set()
+
+    write(tmp_path / "day3", 3, {"Observation": [weight("w2b", "p2", 82.0, day=4)]})
+    note = run(spark, lake, {"fhir": tmp_path / "day3"}, "--until", "silver")
+    assert note["persons_affected"] == 1
+    assert set(_people(spark, lake, MEASUREMENT, where=f"_run = '{note['run_id']}'")) == {"p2"}
+    assert sorted(_people(spark, lake, MEASUREMENT, "value_as_number")) == sorted(
+        [*told.weights[2], ("p2", 82.0)]
+    )
 
 
 @pytest.mark.slow

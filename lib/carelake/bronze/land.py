@@ -4,142 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from carelake.bronze.books import close, landed, quarantine_files
+from carelake.bronze.look import Looked, file_name
 from carelake.bronze.source import FileProblem, Source, Unit
-from carelake.bronze.stream import opened, store
+from carelake.bronze.stream import opened
 from carelake.bronze.table import bronze_table
 from carelake.core.ids import id_sql
-from carelake.core.storage import Entry, Storage, is_local
-from carelake.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from carelake.bronze.found import Found
     from carelake.core.config import Sender
     from carelake.core.lake import DeltaLake
     from carelake.core.runlog import RunLog
 
 BATCH_BYTES = 8 << 20
 BATCH_ROWS = 20_000
-MAX_RATIO = 200  # a gzip that inflates more than this is a bomb; text of this kind reaches 30
 _DDL = (
     "kind string, record_key string, version string, content_hash binary, file string, byte_offset bigint, "
     "record_no bigint, header string, raw string, problem string, extract string"
 )
 
 
-@dataclass(frozen=True)
-class Found:
-    """A file to land, inspected."""
-
-    path: str
-    file: str
-    bytes: int
-    content_hash: str
-    problem: str | None
-    extract_date: str | None
-
-
-def find(
-    sender: Sender, source: Source, storage: Callable[[str], Storage]
-) -> tuple[list[Entry], list[Entry]]:
-    """The sender's files: those that the format reads, and those that it leaves. Raises InputError."""
-    path = sender.path or ""
-    try:
-        roots = storage(path).matches()
-        entries = [e for r in roots for e in storage(r).files()]
-    except OSError:
-        raise InputError(
-            f"source {sender.name}: the path {path} cannot be read: check its permissions"
-        ) from None
-    if not roots:
-        raise InputError(
-            f"source {sender.name}: the path {path} does not exist: give a file, folder or glob that does"
-        )
-    given_file = len(entries) == 1 and entries[0].path.rstrip("/").endswith(path.rstrip("/"))
-    read = [
-        e
-        for e in entries
-        if source.reads(_base(e.name)) or (given_file and not source.ignores(_base(e.name)))
-    ]
-    if not read:
-        raise InputError(
-            f"source {sender.name}: {path} holds no file of format {source.format} ({', '.join(source.files)})"
-        )
-    return read, [e for e in entries if e not in read]
-
-
-def _base(name: str) -> str:
-    return name.rsplit("/", 1)[-1]
-
-
-def inspect(entry: Entry, source: Source, extract_date: date | None, where: str = "") -> Found:
-    """Hash a file and read its container to the end, so that a cut or damaged one is refused before anything is read."""
-    digest = hashlib.sha256()
-    problem: str | None = None
-    head = b""
-    try:
-        with opened(entry.path, where) as raw:
-            packed = raw.read(2)
-            digest.update(packed)
-            inflate = zlib.decompressobj(wbits=31) if packed == b"\x1f\x8b" else None
-            chunk, inflated, size = packed, 0, 0
-            while chunk:
-                size += len(chunk)
-                if inflate is not None and problem is None:
-                    problem, inflate, out = _inflate(inflate, chunk)
-                    inflated += len(out)
-                    head = head or out[:4096]
-                    if inflated > (64 << 20) and inflated > MAX_RATIO * size:
-                        problem = "F_BOMB:inflation_ratio"
-                elif len(head) < 4096:
-                    head += chunk[:4096]
-                chunk = raw.read(1 << 20)
-                digest.update(chunk)
-            if inflate is not None and problem is None and not inflate.eof:
-                problem = "F_TRUNCATED_CONTAINER:gzip_ends_early"
-    except OSError:
-        if not is_local(entry.path):  # the store's fault, not the file's
-            raise
-        problem = "F_BAD_CONTAINER:unreadable"
-    if entry.size == 0:
-        problem = "F_EMPTY:no_bytes"
-    day = (
-        extract_date.isoformat()
-        if extract_date
-        else source.extract_date(entry.name, head.decode("utf-8", "replace"))
-    )
-    return Found(entry.path, entry.name, entry.size, digest.hexdigest(), problem, day)
-
-
-def _inflate(inflate: Any, chunk: bytes) -> tuple[str | None, Any, bytes]:
-    """Feed a chunk through gzip members that may follow one another."""
-    out = b""
-    try:
-        while chunk:
-            if inflate.eof:
-                inflate = zlib.decompressobj(wbits=31)
-            out += inflate.decompress(chunk)
-            chunk = inflate.unused_data
-    except zlib.error:
-        return "F_BAD_CONTAINER:gzip_damaged", inflate, out
-    return None, inflate, out
-
-
-def read_units(found: Found, source: Source, where: str = "") -> Iterator[Unit]:
+def read_units(found: Found, source: Source) -> Iterator[Unit]:
     """The units of one file; a file that is refused gives one unit that says why."""
-    kind = source.kind_of_file(_base(found.file))
+    kind = source.kind_of_file(file_name(found.file))
     try:
-        with opened(found.path, where, unpack=True) as stream:
-            for unit in source.units(stream, _base(found.file)):
+        with opened(found.path, found.where, unpack=True) as stream:
+            for unit in source.units(stream, file_name(found.file)):
                 kind = unit.kind
                 yield unit
     except FileProblem as problem:
@@ -147,7 +48,7 @@ def read_units(found: Found, source: Source, where: str = "") -> Iterator[Unit]:
         yield Unit(file_kind, None, None, b"", -1, 0, f"{problem.reason}:{problem.rule}")
 
 
-def _batches(found: Iterable[Found], source: Source, where: str) -> Iterator[pa.RecordBatch]:
+def _batches(found: Iterable[Found], source: Source) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     names = [c.split()[0] for c in _DDL.split(", ")]
@@ -168,7 +69,7 @@ def _batches(found: Iterable[Found], source: Source, where: str) -> Iterator[pa.
         return pa.RecordBatch.from_arrays(arrays, names=names)
 
     for f in found:
-        for u in read_units(f, source, where):
+        for u in read_units(f, source):
             row = (
                 u.kind, u.key, u.version_at, hashlib.sha256(u.raw).digest()[:16], f.file,
                 None if u.byte_offset < 0 else u.byte_offset, u.record_no or None, u.header, u.raw, u.problem,
@@ -180,6 +81,8 @@ def _batches(found: Iterable[Found], source: Source, where: str) -> Iterator[pa.
             if size >= BATCH_BYTES or len(columns[0]) >= BATCH_ROWS:
                 yield flush()
                 size = 0
+        if f.changed:  # what was read is not what was inspected: `_append` tries again without it
+            raise OSError("a file changed while it was read")
     if columns[0]:
         yield flush()
 
@@ -190,13 +93,12 @@ def _frame(
     """The bronze rows of the files, read in parallel, a large file a task."""
     spark = lake.spark
     tasks = _balanced(found, 4 * spark.sparkContext.defaultParallelism)
-    where = store(sender.path or "", spark)
     jobs = spark.sparkContext.parallelize([(i,) for i in range(len(tasks))], len(tasks)).toDF("task int")
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for task in batch.column(0).to_pylist():
-                yield from _batches(tasks[task], source, where)
+                yield from _batches(tasks[task], source)
 
     rows = jobs.mapInArrow(read, _DDL)
     key = "coalesce(record_key, hex(content_hash))"
@@ -221,14 +123,10 @@ def _balanced(found: list[Found], most: int) -> list[list[Found]]:
     return tasks
 
 
-def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datetime) -> int:
-    """Land what is new of one sender. Returns the records added. Raises InputError before anything is written."""
-
-    def storage(path: str) -> Storage:
-        return Storage(path, lake.spark)
-
-    to_read, left = find(sender, source, storage)
-    inspected = _inspected(lake, source, sender, to_read)
+def land(lake: DeltaLake, log: RunLog, looked: Looked, at: datetime) -> int:
+    """Land what is new of one sender. Returns the records added."""
+    sender, source, inspected, left = looked.sender, looked.source, looked.files, looked.left
+    growing, inspected = [f for f in inspected if f.growing], [f for f in inspected if not f.growing]
     known: dict[str, Any] = {r["content_hash"]: r for r in log.landed() if r["source"] == sender.name}
     latest = max((f.extract_date for f in inspected if f.extract_date), default=None)
     new: list[Found] = []
@@ -239,7 +137,7 @@ def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datet
     ledger: Counter[tuple[str, str]] = Counter()
     refused = []
     for f in inspected:
-        f = Found(f.path, f.file, f.bytes, f.content_hash, f.problem, f.extract_date or latest)
+        f = replace(f, extract_date=f.extract_date or latest)
         before = known.get(f.content_hash)
         base = {
             "run_id": log.run_id, "source": sender.name, "file": f.file, "bytes": f.bytes, "content_hash": f.content_hash,
@@ -253,7 +151,7 @@ def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datet
                 ledger[kind, "duplicate"] += n
             continue
         if f.problem:
-            refused.append((f, source.kind_of_file(_base(f.file))))
+            refused.append((f, source.kind_of_file(file_name(f.file))))
             ledger[refused[-1][1], "in"] += 1
             ledger[refused[-1][1], "quarantined"] += 1
             rows.append({**base, "units": 1, "status": "quarantined", "units_by_kind": json.dumps({refused[-1][1]: 1})})  # fmt: skip
@@ -261,130 +159,37 @@ def land(lake: DeltaLake, log: RunLog, sender: Sender, source: Source, at: datet
             continue
         new.append(f)
         known[f.content_hash] = {"units_by_kind": "{}"}
-    added = 0
-    if new:
-        batch = hashlib.sha256("".join(sorted(f.content_hash for f in new)).encode()).hexdigest()[:32]
-        meta = {"run": log.run_id, "landed": [[f.file, f.bytes, f.content_hash, f.extract_date] for f in new]}
-        frame = _frame(lake, sender, source, new, at, log.run_id)
-        added = lake.append(bronze_table(sender.name), frame, meta, txn=f"land:{sender.name}:{batch}").rows
-        more, counts = _landed(lake, log.run_id, sender.name, source.format, new)
+    added, stayed = _append(lake, sender, source, new, at, log.run_id)
+    growing += [f for f in new if f not in stayed]
+    rows += [
+        {"run_id": log.run_id, "source": sender.name, "file": f.file, "bytes": f.bytes, "units": 0, "status": "growing",
+         "format": source.format} for f in growing
+    ]  # fmt: skip
+    if stayed:
+        more, counts = landed(lake, log.run_id, sender.name, source.format, stayed)
         rows += more
         ledger.update(counts)
     if refused:
-        _quarantine_files(lake, log, sender.name, refused)
-    _close(lake, log, sender.name, rows, ledger)
+        quarantine_files(lake, log, sender.name, refused)
+    close(lake, log, sender.name, rows, ledger)
     return added
 
 
-def _inspected(lake: DeltaLake, source: Source, sender: Sender, entries: list[Entry]) -> list[Found]:
-    """Inspect the files on the executors, a task a few files."""
-    context = lake.spark.sparkContext
-    slices = min(len(entries), 4 * context.defaultParallelism)
-    by_size = sorted(entries, key=lambda e: -e.size)
-    dealt = [by_size[i::slices] for i in range(slices)]
-    day, where = sender.extract_date, store(sender.path or "", lake.spark)
-    if not is_local(entries[0].path):  # one sentence here instead of an error from every executor
+def _append(
+    lake: DeltaLake, sender: Sender, source: Source, new: list[Found], at: datetime, run_id: str
+) -> tuple[int, list[Found]]:
+    """Append the records of the files in one commit. Returns their number, and the files that did not change meanwhile."""
+    while new:
+        batch = hashlib.sha256("".join(sorted(f.content_hash for f in new)).encode()).hexdigest()[:32]
+        meta = {"run": run_id, "landed": [[f.file, f.bytes, f.content_hash, f.extract_date] for f in new]}
+        frame = _frame(lake, sender, source, new, at, run_id)
         try:
-            with opened(entries[0].path, where) as first:
-                first.read(1)
-        except OSError:
-            raise InputError(
-                f"source {sender.name}: Python cannot read {sender.path}, though Spark can list it: see docs/object_stores.md"
-            ) from None
-    found = (
-        context.parallelize(dealt, slices)
-        .flatMap(lambda some: [inspect(e, source, day, where) for e in some])
-        .collect()
-    )
-    return sorted(found, key=lambda f: f.file)
-
-
-def _landed(
-    lake: DeltaLake, run_id: str, sender: str, format_name: str, new: list[Found]
-) -> tuple[list[dict[str, Any]], Counter[tuple[str, str]]]:
-    """Rows of ops/file and ledger counts of files just landed, counted in the bronze table itself."""
-    counted = (
-        lake.read(bronze_table(sender))
-        .where(f"_run = '{run_id}'")
-        .groupBy("file", "kind")
-        .agg({"*": "count", "problem": "count"})
-        .collect()
-    )
-    by_file: dict[str, dict[str, int]] = {}
-    ledger: Counter[tuple[str, str]] = Counter()
-    whole: set[str] = set()
-    for r in counted:
-        n, bad = int(r["count(1)"]), int(r["count(problem)"])
-        by_file.setdefault(r["file"], {})[r["kind"]] = n
-        ledger[r["kind"], "in"] += n
-        ledger[r["kind"], "written"] += n - bad
-        ledger[r["kind"], "quarantined"] += bad
-        if n == bad:
-            whole.add(r["file"])
-    rows = [
-        {
-            "run_id": run_id, "source": sender, "file": f.file, "bytes": f.bytes, "content_hash": f.content_hash,
-            "units": sum(by_file.get(f.file, {}).values()), "format": format_name,
-            "status": "quarantined" if f.file in whole and len(by_file[f.file]) == 1 else "landed",
-            "extract_date": date.fromisoformat(f.extract_date) if f.extract_date else None,
-            "units_by_kind": json.dumps(by_file.get(f.file, {}), sort_keys=True),
-        }
-        for f in new
-    ]  # fmt: skip
-    return rows, ledger
-
-
-def _close(
-    lake: DeltaLake, log: RunLog, sender: str, files: list[dict[str, Any]], counts: Counter[tuple[str, str]]
-) -> None:
-    """Write quarantine, file and ledger rows of a landing; ops/file last, since it marks the landing as done."""
-    if sum(n for (_, what), n in counts.items() if what == "quarantined"):
-        bad = (
-            lake.read(bronze_table(sender))
-            .where(f"_run = '{log.run_id}' AND problem IS NOT NULL")
-            .selectExpr(
-                f"'{sender}' AS source", "kind", "'bronze' AS stage", "file", "byte_offset", "record_no", "record_id",
-                "split(problem, ':')[0] AS reason", "split(problem, ':')[1] AS rule", "'quarantined' AS severity",
-                "1 AS n_records",
-            )
-        )  # fmt: skip
-        log.quarantine(bad)
-    kinds = sorted({kind for kind, _ in counts})
-    log.ledger_rows([
-        {
-            "run_id": log.run_id, "source": sender, "kind": k, "stage": "bronze", "rows_in": counts[k, "in"],
-            "rows_written": counts[k, "written"], "rows_duplicate": counts[k, "duplicate"], "rows_superseded": 0,
-            "rows_excluded": 0, "rows_quarantined": counts[k, "quarantined"],
-        }
-        for k in kinds
-    ])  # fmt: skip
-    log.files(files)
-
-
-def _quarantine_files(lake: DeltaLake, log: RunLog, sender: str, refused: list[tuple[Found, str]]) -> None:
-    rows = [
-        (sender, kind, "bronze", f.file, (f.problem or "").split(":")[0], (f.problem or ":").split(":")[1], "quarantined", 1)
-        for f, kind in refused
-    ]  # fmt: skip
-    ddl = "source string, kind string, stage string, file string, reason string, rule string, severity string, n_records bigint"
-    log.quarantine(lake.spark.createDataFrame(rows, ddl))
-
-
-def recover(lake: DeltaLake, log: RunLog, sender: str, format_name: str) -> None:
-    """Finish the books of a landing whose run died between its commit and them: the commit says what it landed."""
-    table = bronze_table(sender)
-    head = lake.head(table)
-    if head < 0:
-        return
-    info = json.loads(lake.commit_info(table, head).get("userMetadata") or "{}")
-    dead = info.get("run")
-    told = {(r["source"], r["run_id"]) for r in log.landed() if r["status"] == "landed"}
-    if not dead or (sender, dead) in told:
-        return
-    new = [Found("", f, size, content, None, day) for f, size, content, day in info.get("landed", [])]
-    rows, counts = _landed(lake, dead, sender, format_name, new)
-    own, log.run_id = log.run_id, dead
-    try:
-        _close(lake, log, sender, rows, counts)
-    finally:
-        log.run_id = own
+            done = lake.append(bronze_table(sender.name), frame, meta, txn=f"land:{sender.name}:{batch}")
+        except Exception:
+            sound = [f for f in new if not f.changed]
+            if len(sound) == len(new):
+                raise
+            new = sound
+        else:
+            return done.rows, new
+    return 0, []

@@ -48,15 +48,32 @@ def _reached(uri: str) -> tuple[Any, str]:
     return found
 
 
+def stamp(path: str, store: str = "") -> tuple[int, int] | None:
+    """Size and time of the last change of a file, which tell whether it changed meanwhile; None when it is gone."""
+    if is_local(path):
+        try:
+            found = local_path(path).stat()
+        except OSError:
+            return None
+        return found.st_size, found.st_mtime_ns
+    files, inner = _inside(path, store)
+    info = files.get_file_info(inner)
+    return (info.size, info.mtime_ns or 0) if info.is_file else None
+
+
+def _inside(path: str, store: str) -> tuple[Any, str]:
+    """The file system of a path that is not local, and the path in it."""
+    files, inner = _reached(store or path)
+    return files, path.removeprefix("s3a://") if store else inner
+
+
 @contextmanager
 def opened(path: str, store: str = "", *, unpack: bool = False) -> Iterator[BinaryIO]:
     """The file's bytes; with `unpack` those inside its gzip, when it is one (by its first bytes, not its name)."""
     if is_local(path):
         raw: BinaryIO = local_path(path).open("rb")
     else:
-        files, inner = _reached(store or path)
-        if store:
-            inner = path.removeprefix("s3a://")
+        files, inner = _inside(path, store)
         raw = cast("BinaryIO", io.BufferedReader(files.open_input_file(inner), 1 << 20))
     with raw:
         if not unpack:

@@ -33,19 +33,19 @@ def commit(
     replace: bool,
     txn: str | None = None,
     guard: Callable[[], None] = lambda: None,
-) -> bool:
-    """Write the rows, ask `guard` and commit, unless `txn` was committed before. False: nothing was done, `DataFrameWriter` has to."""
+) -> int | None:
+    """Write the rows, ask `guard` and commit, unless `txn` was committed before (-1). Returns the version; None: `DataFrameWriter` has to."""
     session = frame.sparkSession
     transaction = delta_log(session, path).startTransaction()
     checksum = transaction.snapshot().checksumOpt()
     if not checksum.isDefined():
-        return False
-    known = _known(checksum.get(), transaction, frame)
-    if known is None:
-        return False
-    files, transactions = known
-    if txn is not None and any(t.appId() == txn for t in transactions):
-        return True
+        return None
+    files = _known(checksum.get(), transaction, frame)
+    if files is None:
+        return None
+    # Asked of the transaction, so that the same `txn` committed meanwhile by another is a conflict.
+    if txn is not None and transaction.txnVersion(txn) >= 0:
+        return -1
     if replace:
         transaction.readWholeTable()  # a commit in between is a conflict
     actions = transaction.writeFiles(frame._jdf)
@@ -56,22 +56,19 @@ def commit(
         actions = actions.appended(java(session, f"{DELTA}.actions.SetTransaction")(txn, 1, now))
     guard()
     no_tags = getattr(java(session, "scala.collection.immutable.Map$"), "MODULE$").empty()
-    transaction.commitIfNeeded(actions, _write(session, user_metadata, replace=replace), no_tags)
-    return True
+    done = transaction.commitIfNeeded(actions, _write(session, user_metadata, replace=replace), no_tags)
+    return int(done.get()) if done.isDefined() else -1
 
 
-def _known(checksum: Any, transaction: Any, frame: DataFrame) -> tuple[list[Any], list[Any]] | None:
-    """The files and the transactions of the table; None when it is to change, or the checksum does not know."""
+def _known(checksum: Any, transaction: Any, frame: DataFrame) -> list[Any] | None:
+    """The files of the table; None when it is to change, or the checksum does not know."""
     domain, files, transactions = checksum.domainMetadata(), checksum.allFiles(), checksum.setTransactions()
     if not (domain.isDefined() and domain.get().isEmpty() and files.isDefined() and transactions.isDefined()):
         return None
     if not transaction.metadata().schema().equals(frame._jdf.schema().asNullable()):
         return None
-    return _items(files.get()), _items(transactions.get())
-
-
-def _items(sequence: Any) -> list[Any]:
-    return [sequence.apply(i) for i in range(sequence.size())]
+    found = files.get()
+    return [found.apply(i) for i in range(found.size())]
 
 
 def _write(session: SparkSession, user_metadata: str, *, replace: bool) -> Any:

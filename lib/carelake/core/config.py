@@ -84,6 +84,15 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Upkeep:
+    """What `maintain` leaves behind."""
+
+    retain_days: float = 7  # whoever reads a version may read on for so long after it was replaced
+    file_mb: int = 128  # MiB that a file has at most
+    many_files: int = 8  # small files in one folder of a table that may stay as they are
+
+
+@dataclass(frozen=True)
 class Config:
     """One run's configuration."""
 
@@ -97,6 +106,7 @@ class Config:
     )
     gate: tuple[str, ...] = ("fatal", "convention")
     quality: Quality = Quality()
+    maintain: Upkeep = Upkeep()
 
     def sender(self, name: str) -> Sender | None:
         """The sender of this name."""
@@ -200,6 +210,10 @@ def load(env: str, home: Path = HOME) -> Config:
         merged["gate"] = _gate(merged["gate"])
     quality = _read(conf / "quality.yaml") if (conf / "quality.yaml").exists() else {}
     merged["quality"] = quality_from(quality, merged.pop("quality", None) or {})
+    merged["maintain"] = Upkeep(**_typed(Upkeep, merged.pop("maintain", None) or {}, "maintain"))
+    kept = merged["maintain"]
+    if kept.retain_days < 0 or kept.file_mb < 1 or kept.many_files < 1:
+        raise ConfigError("maintain: retain_days is 0 or more, file_mb and many_files 1 or more")
     return Config(
         **_typed(Config, {"env": Path(env).stem, "senders": senders, **merged}, f"configuration {own.name}")
     )

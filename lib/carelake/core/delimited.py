@@ -169,23 +169,36 @@ def fields(records: DataFrame, columns: Sequence[str], *, sep: str, quoted: bool
 
     Columns are matched by `normal`; the values are trimmed text. Files with other columns, or another order, work.
     """
-    names = f"split(upper(translate(header, ' \"', '')), '[{sep}]', -1)"
-    plain = f"split(raw, '[{sep}]', -1)"
-    values = plain
-    if quoted:
-        pattern = f'{sep}("[^"]*(?:""[^"]*)*"|[^{sep}]*)'
-        bare = (
-            "CASE WHEN startswith(x, '\"') THEN replace(substr(x, 2, length(x) - 2), '\"\"', '\"') ELSE x END"
-        )
-        split = f"transform(regexp_extract_all(concat('{sep}', raw), '{pattern}', 1), x -> {bare})"
-        values = f"CASE WHEN instr(raw, '\"') > 0 THEN {split} ELSE {plain} END"
+    apart = _pattern(sep)
+    names = f"split(upper(translate(header, ' \"', '')), '{apart}', -1)"
+    values = "_simply"
+    if quoted:  # more values than names: some hold the separator between quotes
+        value = f'{sep}("[^"]*(?:""[^"]*)*"|[^{sep}]*)'
+        exact = f"regexp_extract_all(concat('{sep}', raw), '{value}', 1)"
+        values = f"CASE WHEN size(_simply) = _width THEN _simply ELSE {exact} END"
     # Looking a column up in its header costs more than all else, so it is done once per header, not per record.
     places = ", ".join(f"cast(array_position(_names, '{normal(c)}') AS int) - 1" for c in columns)
     headers = records.select("header").distinct().selectExpr("header AS _header", f"{names} AS _names")
     placed = records.join(
-        F.broadcast(headers.selectExpr("_header", f"array({places}) AS _places")),
+        F.broadcast(headers.selectExpr("_header", f"array({places}) AS _places", "size(_names) AS _width")),
         F.col("header") == F.col("_header"),
         how="left",
-    ).selectExpr("*", f"{values} AS _values")
-    picked = [f"nullif(trim(get(_values, get(_places, {n}))), '') AS `{c}`" for n, c in enumerate(columns)]
-    return placed.selectExpr("*", *picked).drop("_header", "_places", "_values")
+    ).selectExpr("*", f"split(raw, '{apart}', -1) AS _simply")
+    read = placed.selectExpr("*", f"{values} AS _values")
+    picked = [
+        f"nullif(trim({_bare_sql(f'get(_values, get(_places, {n}))', quoted)}), '') AS `{c}`"
+        for n, c in enumerate(columns)
+    ]
+    return read.selectExpr("*", *picked).drop("_header", "_places", "_width", "_simply", "_values")
+
+
+def _pattern(sep: str) -> str:
+    """The separator as a regular expression in SQL text, of the short forms that Java splits by without one."""
+    return sep if sep in ",;\t" else f"\\\\{sep}"
+
+
+def _bare_sql(value: str, quoted: bool) -> str:
+    """SQL of a value without its quotes."""
+    if not quoted:
+        return value
+    return f"CASE WHEN startswith({value}, '\"') THEN replace(substr({value}, 2, length({value}) - 2), '\"\"', '\"') ELSE {value} END"

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from carelake.core.commit import commit, delta_log
+from carelake.core.failure import damaged, explained
 from carelake.core.jvm import java
 from carelake.core.storage import Storage
 
@@ -61,10 +62,9 @@ class DeltaLake:
     root: str
     pinned: dict[str, int] = field(default_factory=dict)
     pinned_only: bool = False  # a table that is not pinned is not there
-    guard: Callable[[], None] = lambda: (
-        None
-    )  # asked before each commit; raises when nothing may be written any more
-    # By table and version: see `_files_of`.
+    # asked before each commit; raises when nothing may be written any more
+    guard: Callable[[], None] = lambda: None
+    # By table and version: see `named_files`.
     _files: dict[tuple[Table, int], tuple[str, ...] | None] = field(default_factory=dict)
 
     @property
@@ -81,9 +81,21 @@ class DeltaLake:
         self.spark.sparkContext.cancelAllJobs()
 
     def head(self, table: Table) -> int:
-        """Newest version of the table, -1 when it is not there."""
+        """Newest version of the table, -1 when it is not there. Raises LakeError when its log cannot be read."""
         option = java(self.spark, "scala.Option").empty()
-        return int(delta_log(self.spark, self.path(table)).update(False, option, option).version())
+        try:
+            return int(delta_log(self.spark, self.path(table)).update(False, option, option).version())
+        except Exception as e:
+            # Delta's message need not say of which table it speaks.
+            raise explained(e, self.root) or damaged(table.name, "its log cannot be read") from None
+
+    def whole_head(self, table: Table) -> int:
+        """The head. Raises LakeError when a newer commit is lost: rows would be missing, and a new commit would get its checksum."""
+        head = self.head(table)
+        # Delta writes the checksum file of a version after its commit, and not over another.
+        if self.storage.exists(f"{table.name}/_delta_log/{head + 1:020d}.crc"):
+            raise damaged(table.name, f"commit {head + 1} of its log is missing")
+        return head
 
     def version(self, table: Table) -> int:
         """The pinned version, else the head."""
@@ -96,13 +108,13 @@ class DeltaLake:
         version = self.version(table)
         if version < 0:
             return self._empty(table)
-        files = self._files_of(table, version)
+        files = self.named_files(table, version)
         if files is not None:
             return self.read_files(table, list(files))
         reader = self.spark.read.format("delta")
         if table.name in self.pinned:
             reader = reader.option("versionAsOf", version)
-        return reader.load(self.path(table))
+        return _as_declared(reader.load(self.path(table)), table)
 
     def at(self, versions: Mapping[str, int]) -> DeltaLake:
         """This lake as it was at some versions; a table without one is not there."""
@@ -112,7 +124,7 @@ class DeltaLake:
         """Files that appends put into the table after a version: for a table that is only ever appended to."""
         names = []
         for version in range(since + 1, self.version(table) + 1):
-            for action in self._actions(table, version):
+            for action in self.actions(table, version):
                 if action.get("add", {}).get("dataChange"):
                     names.append(unquote(action["add"]["path"]))
         return names
@@ -131,6 +143,12 @@ class DeltaLake:
         place = f"{self.root.rstrip('/')}/{SCRATCH}/{uuid4().hex}"
         frame.write.parquet(place)
         return self.spark.read.schema(frame.schema).parquet(place)
+
+    def remove(self, table: Table) -> None:
+        """Remove the table with all its versions. Needs the lease."""
+        self.storage.delete_folder(table.name)
+        java(self.spark, "org.apache.spark.sql.delta.DeltaLog").clearCache()
+        self._files.clear()
 
     def clear(self) -> None:
         """Remove what runs kept. Needs the lease."""
@@ -157,13 +175,15 @@ class DeltaLake:
         options: Mapping[str, str],
         txn: str | None = None,
     ) -> Commit:
-        before, note = self.head(table), json.dumps(meta, sort_keys=True)
-        replace, path = mode == "overwrite", self.path(table)
-        if before < 0 or not commit(frame, path, note, replace=replace, txn=txn, guard=self.guard):
+        before, note = self.whole_head(table), json.dumps(meta, sort_keys=True)
+        replace, done = mode == "overwrite", None
+        if before >= 0:
+            done = commit(frame, self.path(table), note, replace=replace, txn=txn, guard=self.guard)
+        if done is None:
             self._save(table, frame, note, mode, options, txn, new=before < 0)
-        after = self.head(table)
+        after = done if done is not None and done >= 0 else self.head(table)
         self.pinned.pop(table.name, None)
-        if after <= before:
+        if after <= before or done == -1:
             return Commit(after, 0)
         metrics = self.commit_info(table, after).get("operationMetrics", {})
         return Commit(after, int(metrics.get("numOutputRows", 0)), int(metrics.get("numFiles", 0)))
@@ -190,7 +210,7 @@ class DeltaLake:
         self.guard()
         writer.save(self.path(table))
 
-    def _files_of(self, table: Table, version: int) -> tuple[str, ...] | None:
+    def named_files(self, table: Table, version: int) -> tuple[str, ...] | None:
         """Names of all files of a version; None when its checksum does not name them, or the table was declared otherwise.
 
         Delta would rebuild the table's state from its log and search it for files on every scan: three small jobs for a
@@ -204,12 +224,12 @@ class DeltaLake:
     def _named(self, table: Table, version: int) -> tuple[str, ...] | None:
         from pyspark.sql.types import StringType, StructType
 
-        text = self.storage.read_text(f"{table.name}/_delta_log/{version:020d}.crc")
         try:
+            text = self.storage.read_text(f"{table.name}/_delta_log/{version:020d}.crc")
             checksum: Meta = json.loads(text or "{}")
             written = StructType.fromJson(json.loads(checksum["metadata"]["schemaString"]))
             files = checksum["allFiles"]
-        except (ValueError, KeyError):  # there is none, or it was cut short
+        except (ValueError, KeyError, TypeError):  # there is none, or it is damaged
             return None
         declared = [(f.name, f.dataType) for f in table.schema.fields] + [("_run", StringType())]
         if files is None or [(f.name, f.dataType) for f in written.fields] != declared:
@@ -218,14 +238,28 @@ class DeltaLake:
             return None
         return tuple(unquote(f["path"]) for f in files)
 
-    def _actions(self, table: Table, version: int) -> list[Meta]:
-        text = self.storage.read_text(f"{table.name}/_delta_log/{version:020d}.json") or ""
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    def actions(self, table: Table, version: int) -> list[Meta]:
+        """What one commit did, as Delta's log has it; nothing when the log no longer has it. Raises LakeError when damaged."""
+        try:
+            text = self.storage.read_text(f"{table.name}/_delta_log/{version:020d}.json") or ""
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError:
+            raise damaged(table.name, f"commit {version} of its log is damaged") from None
 
     def commit_info(self, table: Table, version: int) -> Meta:
         """The commitInfo of one version, {} when the log no longer has it."""
-        info: Meta = next((a["commitInfo"] for a in self._actions(table, version) if "commitInfo" in a), {})
+        info: Meta = next((a["commitInfo"] for a in self.actions(table, version) if "commitInfo" in a), {})
         return info
+
+
+def _as_declared(frame: DataFrame, table: Table) -> DataFrame:
+    """The columns that are declared today; one that was declared after the rows were written is NULL."""
+    there = {c.lower() for c in frame.columns}
+    columns = [
+        f"`{f.name}`" if f.name.lower() in there else f"cast(NULL AS {f.type}) AS `{f.name}`"
+        for f in table.fields
+    ]
+    return frame.selectExpr(*columns, *(c for c in ("_run",) if c in there))  # ops tables have none
 
 
 def statistics_columns(table: Table) -> list[str]:

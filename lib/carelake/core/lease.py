@@ -43,7 +43,7 @@ class Lease:
                 raise ConfigError(
                     f"the lake {self.storage.root} cannot be written: check the path and, of a store, bucket and credentials"
                 ) from None
-            current = self.storage.read_text(LEASE)
+            current = self._current()
             if current is None:
                 continue
             holder = _holder(current)
@@ -79,7 +79,7 @@ class Lease:
             )
 
     def release(self) -> None:
-        """Let the next run have the lake, unless another has it by now. On a store the file stays, run out."""
+        """Let the next run have the lake, unless another has it by now: removed, which a full disk does not hinder. On a store it stays, run out."""
         with self._lock:
             current = self._mine()
             if current is None:
@@ -91,9 +91,15 @@ class Lease:
 
     def _mine(self) -> str | None:
         """The lease as it lies there, when it is this run's."""
-        current = self.storage.read_text(LEASE)
+        current = self._current()
         holder = _holder(current or "") or {}
         return current if holder.get("run_id") == self.run_id else None
+
+    def _current(self) -> str | None:
+        try:
+            return self.storage.read_text(LEASE)
+        except UnicodeDecodeError:
+            return ""  # damaged
 
     def _text(self, seconds: float = EXPIRY_SECONDS) -> str:
         return json.dumps({
@@ -105,8 +111,9 @@ class Lease:
 def _holder(text: str) -> dict[str, Any] | None:
     """What a lease says; None when it cannot be read."""
     with contextlib.suppress(ValueError):
-        holder: dict[str, Any] = json.loads(text)
-        return holder
+        found = json.loads(text)
+        if isinstance(found, dict) and isinstance(found.get("expires", 0), (int, float)):
+            return found
     return None
 
 

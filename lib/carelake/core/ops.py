@@ -28,7 +28,12 @@ FILE = Table(
         Field("bytes", "bigint", "Size as found"),
         Field("content_hash", "string", "SHA-256 of the bytes as found"),
         Field("units", "bigint", "Records found in it"),
-        Field("status", "string", "landed, duplicate, quarantined, ignored", required=True),
+        Field(
+            "status",
+            "string",
+            "landed, duplicate, quarantined, ignored, growing (changed while it was read: the next run reads it)",
+            required=True,
+        ),
         Field("format", "string", "The sender's format"),
         Field("extract_date", "date", "The day that the file speaks of"),
         Field("units_by_kind", "string", "Records by kind, as JSON"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from carelake.core.jvm import java
@@ -66,11 +67,21 @@ class Context:
     fault: Callable[[str], None] = field(default=lambda point: None)
 
 
-def new_run_id() -> str:
-    """A run id that sorts by time: UTC to the microsecond and the process's number."""
+_TIME_OF_RUN = "%Y%m%dT%H%M%S.%fZ"
+
+
+def new_run_id(last: str | None = None) -> str:
+    """A run id that sorts by time: UTC to the microsecond and the process's number.
+
+    What is newest in a lake is told by run ids, so it comes after the `last` one even when the clock was set back since.
+    """
     import os
 
-    return f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S.%fZ}-{os.getpid()}"
+    at = now()
+    with contextlib.suppress(ValueError):
+        before = datetime.strptime((last or "").split("-")[0], _TIME_OF_RUN).replace(tzinfo=timezone.utc)
+        at = max(at, before + timedelta(microseconds=1))
+    return f"{at:{_TIME_OF_RUN}}-{os.getpid()}"
 
 
 def now() -> datetime:

@@ -6,14 +6,15 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from carelake import __version__
 from carelake.core.ops import CHECK_RESULT, FILE, LEDGER, OPS, PROFILE, QUARANTINE, RUN, SNAPSHOT
+from carelake.core.run import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import date, datetime
 
     from pyspark.sql import DataFrame
 
@@ -50,7 +51,7 @@ class RunLog:
         """Make the ops tables, mark dead runs killed, note this one. Needs the lease."""
         empty = self.lake.spark.createDataFrame([], "x int").where("false")
         missing = [
-            t for t in OPS if self.lake.head(t) < 0
+            t for t in OPS if self.lake.whole_head(t) < 0
         ]  # made before anything appends: first appends may collide
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda t: self.lake.append(t, t.conform(empty), {"run": self.run_id}), missing))
@@ -62,7 +63,7 @@ class RunLog:
         self._write_runs([*runs, self._row("running", None)])
 
     def _row(self, status: str, as_of: date | None) -> dict[str, Any]:
-        ended = None if status == "running" else datetime.now(timezone.utc)
+        ended = None if status == "running" else now()
         return {
             "run_id": self.run_id, "job": self.job, "started_at": self.started_at, "ended_at": ended, "status": status,
             "version": __version__, "as_of": as_of,
@@ -135,15 +136,23 @@ class RunLog:
 
     def publish(self, tables: dict[str, Published]) -> None:
         """Publish these versions in one commit."""
-        now = datetime.now(timezone.utc)
+        at = now()
         rows = [
             {
-                "run_id": self.run_id, "table_name": name, "version": p.version, "published_at": now,
+                "run_id": self.run_id, "table_name": name, "version": p.version, "published_at": at,
                 "fingerprint": p.fingerprint, "inputs": json.dumps(p.inputs, sort_keys=True),
             }
             for name, p in sorted(tables.items())
         ]  # fmt: skip
         self.lake.append(SNAPSHOT, self._frame(SNAPSHOT, rows), {"run": self.run_id})
+
+
+def last_run(lake: DeltaLake) -> str | None:
+    """The run that wrote to ops/run last."""
+    head = lake.head(RUN)
+    note = lake.commit_info(RUN, head).get("userMetadata") if head >= 0 else None
+    run_id: str | None = json.loads(note or "{}").get("run")
+    return run_id
 
 
 def published(lake: DeltaLake) -> dict[str, Published]:

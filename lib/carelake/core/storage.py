@@ -293,8 +293,12 @@ def _write(target: Path, text: str) -> None:
     """Whole or not at all: readers never see a part."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(target)
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(target)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _fill(stream: Any, text: str) -> None:

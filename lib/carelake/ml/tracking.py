@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
 
 CHAMPION = "champion"
+TABLE = "table."  # begins the names of parameters that say which version of a table was read
 _FINGERPRINT = "carelake.fingerprint"
 _REFERENCE = "reference.json"
 _PINNED = ("mlflow", "pyspark", "numpy", "pandas")
@@ -201,6 +202,20 @@ def current(tracking: Tracking, registered: str) -> Version | None:
         for version, run in _finished(client, registered):
             return _version(client, version, run)
     return None
+
+
+def table_versions(tracking: Tracking, prefix: str) -> set[tuple[str, int]]:
+    """Tables and their versions that the runs behind registered versions name, of models whose name begins so."""
+    with _session(tracking) as mlflow:
+        client = mlflow.MlflowClient()
+        names = [m.name for m in client.search_registered_models() if m.name.startswith(prefix)]
+        params = [run.data.params for name in names for _, run in _finished(client, name)]
+    return {
+        (key.removeprefix(TABLE), int(version))
+        for p in params
+        for key, version in p.items()
+        if key.startswith(TABLE)
+    }
 
 
 def load(tracking: Tracking, registered: str, version: Version) -> tuple[PipelineModel, Mapping[str, Any]]:

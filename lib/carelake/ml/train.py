@@ -142,7 +142,7 @@ def train(
             _write_importances(files / "feature_importances.csv", columns, classifier)
             version = mlflow_store.record(
                 tracking, experiment=model.experiment, registered=model.registered, fingerprint=fingerprint, model=pipeline,
-                params=params | {f"table.{name}": str(v) for name, v in tables.items()}, metrics=metrics,
+                params=params | {f"{mlflow_store.TABLE}{name}": str(v) for name, v in tables.items()}, metrics=metrics,
                 tags={"release": release, "target": model.target}, files=files, reference=reference, failed=failed,
             )  # fmt: skip
         prepared.unpersist()

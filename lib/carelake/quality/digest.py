@@ -1,12 +1,9 @@
-"""What a lake holds as it lies there: the digest by which two lakes are compared, faults of files and logs."""
+"""What a lake holds as it lies there: the digest by which two lakes are compared."""
 
 from __future__ import annotations
 
 from functools import reduce
-from typing import TYPE_CHECKING, Any
-
-from carelake.core.commit import delta_log
-from carelake.core.storage import Storage
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,31 +37,3 @@ def digest(lake: DeltaLake, tables: Iterable[Table]) -> list[tuple[str, int, str
     return [
         (r["name"], int(r["n"]), f"{int(r['s']) & mask:016x}{int(r['x']) & mask:016x}") for r in sorted(rows)
     ]
-
-
-def storage_faults(lake: DeltaLake, tables: Iterable[Table]) -> list[str]:
-    """Files that a table's log names and that are missing or of another size, and logs that cannot be read: one line each."""
-    faults = []
-    for t in sorted(tables, key=lambda t: t.name):
-        try:
-            if lake.head(t) < 0:
-                continue
-            log = delta_log(lake.spark, lake.path(t))
-            named = {r["path"]: int(r["size"]) for r in _named_files(lake, log)}
-        except Exception:
-            faults.append(f"{t.name}: the log cannot be read")
-            continue
-        found = {e.name: e.size for e in Storage(lake.path(t), lake.spark).files()}
-        for path, size in sorted(named.items()):
-            if found.get(path) != size:
-                faults.append(
-                    f"{t.name}: a data file is {'missing' if path not in found else 'of another size'}"
-                )
-    return faults
-
-
-def _named_files(lake: DeltaLake, log: Any) -> list[Any]:
-    from pyspark.sql import DataFrame
-
-    files = DataFrame(log.unsafeVolatileSnapshot().allFiles().toDF(), lake.spark)
-    return files.selectExpr("url_decode(path) AS path", "size").collect()

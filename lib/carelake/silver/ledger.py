@@ -42,7 +42,8 @@ def reject_conformed(
     is_counted = f"concat(_source, '/', _kind) IN ({', '.join(map(repr, counted)) or 'NULL'})"
     written = lake.read(step.writes).select(*_RECORD).distinct().selectExpr("*", "true AS written")
     excluded = "_excluded" if "_excluded" in rejected.columns else "cast(NULL AS string) AS _excluded"
-    narrow = rejected.selectExpr(*_PLACE, "_reasons", excluded, f"{is_counted} AS counted")
+    # Written down, since it is asked for twice and each time would map the records anew.
+    narrow = lake.keep(rejected.selectExpr(*_PLACE, "_reasons", excluded, f"{is_counted} AS counted"))
     judged = narrow.join(written, list(_RECORD), how="left").selectExpr(
         "*",
         "counted AND written IS NULL AS whole",
@@ -65,6 +66,18 @@ def reject_conformed(
                     "'excluded' AS severity", "n_records")
     )  # fmt: skip
     log.quarantine(bad.unionByName(left_out, allowMissingColumns=True))
+
+
+def reject_later(log: RunLog, step: Step, rejected: DataFrame) -> None:
+    """Quarantine rows of a table after the contracts: these rows were derived, the records that they come from stay."""
+    stage = "gold" if step.name.startswith("gold/") else "omop"
+    record = "_record" if "_record" in rejected.columns else "cast(NULL AS bigint) AS _record"
+    source = "coalesce(_source, 'derived')" if "_source" in rejected.columns else "'derived'"
+    rows = rejected.selectExpr(f"{source} AS source", record, "explode(_reasons) AS why").selectExpr(
+        "source", f"'{step.name}' AS kind", f"'{stage}' AS stage", "_record AS record_id", "split(why, ':', 2)[0] AS reason",
+        "split(why, ':', 2)[1] AS rule", "'repaired' AS severity", "1 AS n_records",
+    )  # fmt: skip
+    log.quarantine(rows)
 
 
 def conformed_ledger(

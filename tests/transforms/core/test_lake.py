@@ -39,7 +39,7 @@ def test_what_was_replaced_is_read_from_its_files_as_delta_reads_it(spark, make,
     assert (commit.version, commit.rows) == (1, 2)
     by_delta = spark.read.format("delta").load(lake.path(PEOPLE))
     for reader in (lake, DeltaLake(spark, lake.root)):
-        assert len(reader._files_of(PEOPLE, 1) or ()) >= 1
+        assert len(reader.named_files(PEOPLE, 1) or ()) >= 1
         assert _rows(reader.read(PEOPLE)) == _rows(by_delta) == [(1, "one", "run"), (2, None, "run")]
         assert reader.read(PEOPLE).dtypes == by_delta.dtypes
 
@@ -49,7 +49,7 @@ def test_rows_appended_or_written_by_another_are_seen(spark, make):
     lake = DeltaLake(spark, str(path / "lake"))
     lake.replace(PEOPLE, frame((1, "one")), {})
     lake.append(PEOPLE, frame((2, "two")), {})
-    assert len(lake._files_of(PEOPLE, 1) or ()) >= 2
+    assert len(lake.named_files(PEOPLE, 1) or ()) >= 2
     assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [1, 2]
     lake.replace(PEOPLE, frame((3, "three")), {})
     DeltaLake(spark, lake.root).replace(PEOPLE, frame((4, "four")), {})
@@ -81,12 +81,12 @@ def test_a_version_of_another_declaration_is_left_to_delta_and_a_compacted_one_i
     lake = DeltaLake(spark, str(path / "lake"))
     lake.replace(PEOPLE, frame((1, "one")).repartition(1), {})
     narrower = Table(name=PEOPLE.name, doc=PEOPLE.doc, fields=PEOPLE.fields[:1], key=PEOPLE.key)
-    assert lake._files_of(PEOPLE, 0) is not None
-    assert lake._files_of(narrower, 0) is None
+    assert lake.named_files(PEOPLE, 0) is not None
+    assert lake.named_files(narrower, 0) is None
     lake.replace(PEOPLE, frame((1, "one"), (2, "two"), (3, "three")).repartition(3), {})
     spark.sql(f"OPTIMIZE delta.`{lake.path(PEOPLE)}`").collect()
     assert lake.head(PEOPLE) == 2
-    assert len(lake._files_of(PEOPLE, 2) or ()) == 1
+    assert len(lake.named_files(PEOPLE, 2) or ()) == 1
     assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [1, 2, 3]
 
 
@@ -98,13 +98,13 @@ def test_a_version_without_its_checksum_or_with_deletion_vectors_is_left_to_delt
     for damage in (lambda f: f.write_text(f.read_text()[:100]), lambda f: f.unlink()):
         damage(log / f"{0:020d}.crc")
         again = DeltaLake(spark, lake.root)
-        assert again._files_of(PEOPLE, 0) is None
+        assert again.named_files(PEOPLE, 0) is None
         assert [n for n, *_ in _rows(again.read(PEOPLE))] == [1, 2]
     lake.replace(PEOPLE, frame((1, "one"), (2, "two"), (3, "three")).coalesce(1), {})
     place = f"delta.`{lake.path(PEOPLE)}`"
     spark.sql(f"ALTER TABLE {place} SET TBLPROPERTIES ('delta.enableDeletionVectors' = true)").collect()
     spark.sql(f"DELETE FROM {place} WHERE n = 2").collect()
-    assert lake._files_of(PEOPLE, lake.head(PEOPLE)) is None
+    assert lake.named_files(PEOPLE, lake.head(PEOPLE)) is None
     assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [1, 3]
     lake.replace(PEOPLE, frame((4, "four")), {})
     assert [n for n, *_ in _rows(lake.read(PEOPLE))] == [4]
@@ -124,7 +124,7 @@ def test_a_partitioned_table_reads_as_delta_reads_it(spark, make):
     lake.append(table, frame((1, "a/b = 50 %"), (2, None)), {})
     lake.append(table, frame((3, "007")), {})
     by_delta = spark.read.format("delta").load(lake.path(table))
-    assert lake._files_of(table, 1) is not None
+    assert lake.named_files(table, 1) is not None
     assert lake.read(table).dtypes == by_delta.dtypes
     expected = [(1, "a/b = 50 %", "run"), (2, None, "run"), (3, "007", "run")]
     assert _rows(lake.read(table)) == _rows(by_delta) == expected
@@ -154,7 +154,7 @@ def test_a_commit_by_the_checksum_stands_in_the_history_as_one_by_the_writer(spa
     for name in ("numFiles", "numOutputRows", "numOutputBytes"):
         assert mine["operationMetrics"][name] == other["operationMetrics"][name], name
     (a, b) = (
-        next(x["add"] for x in lake._actions(PEOPLE, 1) if "add" in x)["stats"] for lake in (ours, theirs)
+        next(x["add"] for x in lake.actions(PEOPLE, 1) if "add" in x)["stats"] for lake in (ours, theirs)
     )
     assert a == b
     assert '"minValues":{"n":3}' in a

@@ -56,6 +56,16 @@ def test_a_lease_of_another_machine_is_taken_over_only_after_it_ran_out(tmp_path
         pass
 
 
+@pytest.mark.parametrize("garbage", [b"\xff\xfe", b"{", b"[1]", b'"x"', b'{"expires": "soon"}'])
+def test_a_lease_that_cannot_be_read_is_no_bug_and_is_not_taken_over(tmp_path, garbage):
+    storage = Storage(str(tmp_path))
+    (tmp_path / "ops").mkdir()
+    (tmp_path / lease.LEASE).write_bytes(garbage)
+    with pytest.raises(LakeBusyError, match=r"_lease\.json cannot be read"), lease.held(storage, "next"):
+        pass
+    assert (tmp_path / lease.LEASE).read_bytes() == garbage
+
+
 def test_of_eight_processes_that_want_the_lake_at_once_one_has_it(tmp_path):
     """In every odd round the lease lies there, of a run that died."""
     lakes = [tmp_path / str(i) for i in range(50)]
