@@ -146,6 +146,7 @@ class DeltaLake:
 
     def remove(self, table: Table) -> None:
         """Remove the table with all its versions. Needs the lease."""
+        self.guard()
         self.storage.delete_folder(table.name)
         java(self.spark, "org.apache.spark.sql.delta.DeltaLog").clearCache()
         self._files.clear()

@@ -58,6 +58,7 @@ def join_files(lake: DeltaLake, table: Table, size: int, cluster: tuple[str, ...
     """
     from delta.tables import DeltaTable
 
+    lake.guard()
     session = lake.spark.newSession()  # for settings that no other step is to see
     session.conf.set("spark.databricks.delta.optimize.maxFileSize", size)
     session.conf.set("spark.databricks.delta.optimize.minFileSize", size)
@@ -112,6 +113,7 @@ def vacuum(lake: DeltaLake, table: Table, stay: frozenset[str]) -> Removed:
             f"{table.name}: {missing} of its files are missing: see quality --storage; nothing was removed"
         )
     gone = [f for f in found if f.name not in stay]
+    lake.guard()
     for f in gone:
         folder.delete(f.name)
         if folder.local:  # Hadoop's checksum of it
