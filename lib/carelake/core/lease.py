@@ -71,32 +71,29 @@ class Lease:
         """Go on holding the lease. Raises LakeBusyError when another run took it over: then this one must not write any more."""
         with self._lock:
             if not self.lost:
-                self.lost = not self._change(self._text())
+                current = self._mine()
+                self.lost = current is None or not self.storage.swap(LEASE, current, self._text())
         if self.lost:
             raise LakeBusyError(
                 f"another run took over the lake {self.storage.root}: this one stops and publishes nothing"
             )
 
     def release(self) -> None:
-        """Let the next run have the lake. The file stays: to delete it only if it is still ours, no store offers."""
+        """Let the next run have the lake, unless another has it by now: removed, which a full disk does not hinder. On a store it stays, run out."""
         with self._lock:
-            if self.lost:
+            current = self._mine()
+            if current is None:
                 return
-            try:
-                self._change(self._text(seconds=-EXPIRY_SECONDS))
-            except (
-                OSError
-            ):  # the disk is full: to delete takes no room, and a local disk has one writer's file alone
-                if not self.storage.local:
-                    raise
-                self.storage.delete(LEASE)
+            if self.storage.local:
+                self.storage.remove(LEASE, current)
+            else:
+                self.storage.swap(LEASE, current, self._text(seconds=-EXPIRY_SECONDS))
 
-    def _change(self, text: str) -> bool:
+    def _mine(self) -> str | None:
+        """The lease as it lies there, when it is this run's."""
         current = self._current()
-        holder = _holder(current or "")
-        if current is None or holder is None or holder.get("run_id") != self.run_id:
-            return False
-        return self.storage.swap(LEASE, current, text)
+        holder = _holder(current or "") or {}
+        return current if holder.get("run_id") == self.run_id else None
 
     def _current(self) -> str | None:
         try:

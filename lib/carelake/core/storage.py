@@ -154,6 +154,8 @@ class Storage:
         """Write a small file whole unless it is there: of several who try at once, one does. Returns whether it was this one."""
         if self.local:
             target = local_path(self.path(name))
+            if target.exists():
+                return False
             with _alone(target):
                 if target.exists():
                     return False
@@ -191,6 +193,15 @@ class Storage:
                 return self._put(name, after, IF_SAME, etag)
             _fill(fs.create(path, True), after)
             return self.read_text(name) == after
+
+    def remove(self, name: str, before: str) -> bool:
+        """Remove a small file of a local root if its text still is `before`. Returns whether it was. Stores do not offer this."""
+        target = local_path(self.path(name))
+        with _alone(target):
+            same = self.read_text(name) == before
+            if same:
+                target.unlink()
+            return same
 
     def _put(self, name: str, text: str, condition: str, value: str) -> bool:
         with self._hadoop(name) as (fs, path):
