@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from carelake.core import config as configuration
 from carelake.core.config import Config, Sender, sender_from
+from carelake.core.failure import in_words
 from carelake.core.storage import is_local
 from carelake.errors import CarelakeError, ConfigError, UsageError
 
@@ -30,7 +31,7 @@ JOBS = {
     "to_gold": "derive cohorts, measures and features",
     "train": "train the risk models",
     "score": "score people with the models",
-    "maintain": "join small files, cluster large tables, remove versions that nobody needs",
+    "maintain": "compact small files, cluster large tables, remove versions that nobody needs",
     "quality": "check the lake, its files, or print its digest",
     "report": "write the report page",
     "generate": "make a synthetic population with Synthea",
@@ -198,7 +199,7 @@ def _run(job: str, options: argparse.Namespace, note: dict[str, Any]) -> int:
         from carelake.ml.tracking import import_early
 
         import_early()
-    with _signals(), _session(job, lake) as session:
+    with _signals(), _session(job, lake) as session, in_words(lake):
         return perform(job, options, config, given, lake, session, note)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from carelake import learning, quality
-from carelake import maintain as upkeep
 from carelake.bronze.books import recover
 from carelake.bronze.table import bronze_table
 from carelake.core import lease
-from carelake.core.failure import explained
 from carelake.core.jvm import java
 from carelake.core.lake import DeltaLake
 from carelake.core.ops import OPS
@@ -21,8 +20,8 @@ from carelake.core.run import new_run_id, now
 from carelake.core.runlog import RunLog, last_run, published
 from carelake.core.soundness import storage_faults
 from carelake.core.storage import Storage
-from carelake.core.upkeep import Removed
-from carelake.errors import CarelakeError, InputError, QualityGateError
+from carelake.errors import InputError, QualityGateError
+from carelake.maintain import maintain
 from carelake.pipeline import Run, check_mark
 from carelake.report.write import PLACE, write
 
@@ -44,26 +43,6 @@ def perform(
     note: dict[str, Any],
 ) -> int:
     """Run the job; `note` is filled for `--json`. Returns the exit code; raises CarelakeError."""
-    try:
-        return _perform(job, options, config, given, root, session, note)
-    except CarelakeError:
-        raise
-    except Exception as e:
-        told = explained(e, root)
-        if told is None:
-            raise
-        raise told from None  # what Spark says may hold a value
-
-
-def _perform(
-    job: str,
-    options: argparse.Namespace,
-    config: Config,
-    given: tuple[Sender, ...],
-    root: str,
-    session: SparkSession,
-    note: dict[str, Any],
-) -> int:
     note["jvm"] = int(java(session, "java.lang.ProcessHandle").current().pid())
     lake = DeltaLake(session, root)
     note |= {"run_id": None, "lake": root}
@@ -188,30 +167,18 @@ def _check(options: argparse.Namespace, run: Run) -> None:
 
 
 def _maintain(run: Run, note: dict[str, Any]) -> None:
-    """Join, cluster, publish the same rows under their new versions, then remove what is out of date; print what was done."""
-    policy, threads = run.config.maintain, run.config.write_threads
+    """Compact and remove what is out of date; print what was done."""
     for m in run.members:  # a landing whose run died is known by its commit, which must be the last for that
         recover(run.lake, run.log, m.sender, m.source.format)
     run.log.flush()
     tables = [*_tables(run), *(bronze_table(m.sender) for m in run.members), *OPS]
-    named = learning.named_versions(run)  # refused before anything is done when it is not known
-    joined = upkeep.join(run.lake, tables, run.before, policy, threads)
-    moved = {(j.table, j.version_before): j.version for j in joined}
-    published = upkeep.renamed(run.before, moved)
-    if published != run.before:
-        run.log.publish(published)
-    for name, p in published.items():
-        named.setdefault(name, set()).add(p.version)
-    removed = upkeep.remove(run.lake, tables, named, policy, run.log.started_at, threads)
-    for j in joined:
-        print(f"maintain: {j.table}: {j.files_before} files became {j.files}", flush=True)
-    gone = sum(removed.values(), Removed())
-    print(f"maintain: {gone.files} files of old versions removed, {gone.bytes >> 20} MiB", flush=True)
-    note["maintained"] = [
-        {"table": j.table, "version": j.version, "files_before": j.files_before, "files": j.files}
-        for j in joined
-    ]
-    note["removed"] = {"files": gone.files, "bytes": gone.bytes}
+    compacted, removed = maintain(
+        run.lake, run.log, run.before, tables, learning.named_versions(run), run.config.maintain, run.config.write_threads
+    )  # fmt: skip
+    for c in compacted:
+        print(f"maintain: {c.table}: {c.files_before} files became {c.files}", flush=True)
+    print(f"maintain: {removed.files} files of old versions removed, {removed.bytes >> 20} MiB", flush=True)
+    note |= {"maintained": [asdict(c) for c in compacted], "removed": asdict(removed)}
 
 
 def _tables(run: Run) -> list[Any]:

@@ -196,7 +196,7 @@ class Run:
             examined = self.increment.examined() if whom else None
             omop_ledger(self.lake, self.log, self.members, person, whom.records if whom else None, examined)
             if not whom and self._made(person):
-                self.persons_affected = self.lake.read(person).count()
+                self.persons_affected = next(r.rows for r in self.results if r.table == person.name)
             self.log.flush()
 
     def pace(self) -> None:

@@ -17,18 +17,9 @@ from carelake.pipeline import MARK
 from carelake.quality import digest
 from tests.helpers.damage import CASES
 from tests.helpers.runs import digests, run
-from tests.helpers.story import STORY, write
 
 pytestmark = pytest.mark.timeout(3000)
 BRONZE = bronze_table("fhir")
-
-
-@pytest.fixture(scope="module")
-def days(tmp_path_factory):
-    root = tmp_path_factory.mktemp("story")
-    for n, files in enumerate(STORY):
-        write(root / f"day{n}", n, files)
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -112,13 +103,6 @@ SILVER = {
     "silver/omop/condition_occurrence": "the last checksum file garbage",
     "silver/conformed/patient": "the last commit missing",
 }
-
-
-@pytest.fixture(scope="module")
-def first_day(spark, days, tmp_path_factory):
-    lake = tmp_path_factory.mktemp("silver") / "lake"
-    run(spark, lake, {"fhir": days / "day0"}, "--until", "silver")
-    return lake
 
 
 def _compared(spark, lake):

@@ -15,18 +15,9 @@ from carelake.errors import ConfigError
 from carelake.quality import digest
 from tests.helpers.disk import small_disk
 from tests.helpers.runs import digests, run
-from tests.helpers.story import STORY, write
 
 pytestmark = pytest.mark.timeout(3000)
 BRONZE = bronze_table("fhir")
-
-
-@pytest.fixture(scope="module")
-def days(tmp_path_factory):
-    root = tmp_path_factory.mktemp("story")
-    for n, files in enumerate(STORY):
-        write(root / f"day{n}", n, files)
-    return root
 
 
 def _filled_at(monkeypatch, disk, point):
@@ -115,13 +106,6 @@ def test_a_run_without_room_publishes_nothing_and_is_done_by_the_same_command(
         found = digests(spark, lake)
         assert found == both_days
     print(f"full at {point}: {said}; {len(found)} of {len(both_days)} tables identical")
-
-
-@pytest.fixture(scope="module")
-def first_day(spark, days, tmp_path_factory):
-    lake = tmp_path_factory.mktemp("first") / "lake"
-    run(spark, lake, {"fhir": days / "day0"}, "--until", "silver")
-    return lake
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,14 @@ import pytest
 
 from tests.helpers.books import Made
 from tests.helpers.cli import ROOT, carelake, five_people, note
+from tests.helpers.runs import run
+from tests.helpers.story import STORY, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pyspark.sql import SparkSession
 
 SOURCES = ("fhir", "cms_rif", "fitbit", "enrollment")
 
@@ -69,3 +73,20 @@ def synthea_csv_lake(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def synthea_fhir_lake(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _synthea(tmp_path_factory, f"fhir={data}/synthea_ma20/fhir")
+
+
+@pytest.fixture(scope="session")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The story's exports, a folder a day. For reading."""
+    root = tmp_path_factory.mktemp("story")
+    for n, files in enumerate(STORY):
+        write(root / f"day{n}", n, files)
+    return root
+
+
+@pytest.fixture(scope="session")
+def first_day(spark: SparkSession, days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The story's first day until silver. For reading."""
+    lake = tmp_path_factory.mktemp("first") / "lake"
+    run(spark, lake, {"fhir": days / "day0"}, "--until", "silver")
+    return lake

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from carelake import app
 from carelake.core import config as configuration
+from carelake.core.failure import in_words
 from carelake.core.lake import DeltaLake
 from carelake.jobs import perform
 from carelake.quality import digest
@@ -27,7 +28,8 @@ def run(
     senders = tuple(app._given(text, config) for text in getattr(parsed, "source", ()))
     note: dict[str, Any] = {}
     lake.mkdir(parents=True, exist_ok=True)
-    perform(job, parsed, config, senders, str(lake), spark, note)
+    with in_words(str(lake)):
+        perform(job, parsed, config, senders, str(lake), spark, note)
     return note
 
 

@@ -80,14 +80,6 @@ def _landed(spark: SparkSession, lake: Path) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("story")
-    for n, files in enumerate(STORY):
-        write(root / f"day{n}", n, files)
-    return root
-
-
-@pytest.fixture(scope="module")
 def told(spark: SparkSession, days: Path, tmp_path_factory: pytest.TempPathFactory) -> Told:
     """The story, a run a day, to silver."""
     lake = tmp_path_factory.mktemp("daily") / "lake"

@@ -171,11 +171,11 @@ def fields(records: DataFrame, columns: Sequence[str], *, sep: str, quoted: bool
     """
     apart = _pattern(sep)
     names = f"split(upper(translate(header, ' \"', '')), '{apart}', -1)"
-    values = "_simply"
+    values = "_plain"
     if quoted:  # more values than names: some hold the separator between quotes
         value = f'{sep}("[^"]*(?:""[^"]*)*"|[^{sep}]*)'
         exact = f"regexp_extract_all(concat('{sep}', raw), '{value}', 1)"
-        values = f"CASE WHEN size(_simply) = _width THEN _simply ELSE {exact} END"
+        values = f"CASE WHEN size(_plain) = _width THEN _plain ELSE {exact} END"
     # Looking a column up in its header costs more than all else, so it is done once per header, not per record.
     places = ", ".join(f"cast(array_position(_names, '{normal(c)}') AS int) - 1" for c in columns)
     headers = records.select("header").distinct().selectExpr("header AS _header", f"{names} AS _names")
@@ -183,13 +183,13 @@ def fields(records: DataFrame, columns: Sequence[str], *, sep: str, quoted: bool
         F.broadcast(headers.selectExpr("_header", f"array({places}) AS _places", "size(_names) AS _width")),
         F.col("header") == F.col("_header"),
         how="left",
-    ).selectExpr("*", f"split(raw, '{apart}', -1) AS _simply")
+    ).selectExpr("*", f"split(raw, '{apart}', -1) AS _plain")
     read = placed.selectExpr("*", f"{values} AS _values")
     picked = [
         f"nullif(trim({_bare_sql(f'get(_values, get(_places, {n}))', quoted)}), '') AS `{c}`"
         for n, c in enumerate(columns)
     ]
-    return read.selectExpr("*", *picked).drop("_header", "_places", "_width", "_simply", "_values")
+    return read.selectExpr("*", *picked).drop("_header", "_places", "_width", "_plain", "_values")
 
 
 def _pattern(sep: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -19,6 +20,20 @@ _DAMAGED = (
     "FileNotFoundException", "is not a Parquet file", "JsonParseException",
 )  # fmt: skip
 _LAYERS = ("bronze", "silver", "gold", "ops")
+
+
+@contextmanager
+def in_words(root: str) -> Iterator[None]:
+    """What fails inside for want of room or by damage is raised as a sentence: what Spark says of it may hold a value."""
+    try:
+        yield
+    except CarelakeError:
+        raise
+    except Exception as e:
+        told = explained(e, root)
+        if told is None:
+            raise
+        raise told from None
 
 
 def explained(error: BaseException, root: str) -> CarelakeError | None:

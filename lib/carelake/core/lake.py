@@ -133,7 +133,7 @@ class DeltaLake:
         """The rows of some of the table's files, by their names below its folder."""
         if not names:
             return self._empty(table)
-        paths = [_GLOB.sub(lambda m: "\\" + m[0], f"{self.path(table)}/{n}") for n in names]
+        paths = [literal(f"{self.path(table)}/{n}") for n in names]
         reader = self.spark.read.schema(f"{table.ddl}, `_run` string").option("basePath", self.path(table))
         frame = reader.parquet(*paths)
         return frame.select(*table.columns, "_run") if table.partition_by else frame
@@ -251,6 +251,11 @@ class DeltaLake:
         """The commitInfo of one version, {} when the log no longer has it."""
         info: Meta = next((a["commitInfo"] for a in self.actions(table, version) if "commitInfo" in a), {})
         return info
+
+
+def literal(path: str) -> str:
+    """The path for a reader that would take some of its characters for a pattern."""
+    return _GLOB.sub(lambda m: "\\" + m[0], path)
 
 
 def _as_declared(frame: DataFrame, table: Table) -> DataFrame:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from carelake.core.commit import delta_log
+from carelake.core.lake import literal
 from carelake.core.storage import Storage
 from carelake.errors import LakeError
 
@@ -74,7 +76,7 @@ def data_faults(lake: DeltaLake, table: Table) -> list[str]:
     try:
         if lake.head(table) < 0:
             return []
-        named = {r["path"]: int(r["size"]) for r in _named_files(lake, table)}
+        named = {unquote(r["path"]): int(r["size"]) for r in _named_files(lake, table)}
     except LakeError:
         return ["the log cannot be read"]
     except Exception:
@@ -107,8 +109,8 @@ def _damaged(lake: DeltaLake, table: Table, names: list[str]) -> Iterator[str]:
 
 def _read(lake: DeltaLake, places: list[str], expression: str) -> None:
     """Decode every page of some Parquet files."""
-    escaped = [re.sub(r"[*?\[\]{}\\]", lambda m: "\\" + m[0], p) for p in places]
-    lake.spark.read.option(_VERIFY, "true").parquet(*escaped).selectExpr(expression).collect()
+    paths = [literal(p) for p in places]
+    lake.spark.read.option(_VERIFY, "true").parquet(*paths).selectExpr(expression).collect()
 
 
 def _named_files(lake: DeltaLake, table: Table) -> list[Any]:
@@ -116,4 +118,4 @@ def _named_files(lake: DeltaLake, table: Table) -> list[Any]:
 
     log = delta_log(lake.spark, lake.path(table))
     files = DataFrame(log.unsafeVolatileSnapshot().allFiles().toDF(), lake.spark)
-    return files.selectExpr("url_decode(path) AS path", "size").collect()
+    return files.select("path", "size").collect()

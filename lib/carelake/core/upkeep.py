@@ -1,4 +1,4 @@
-"""Upkeep of a Delta table: join small files, cluster, write a checkpoint, remove what no version that is kept needs."""
+"""Upkeep of a Delta table: compact small files, cluster, write a checkpoint, remove what no version that is kept needs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def file_sizes(lake: DeltaLake, table: Table, version: int) -> dict[str, int]:
     return sizes
 
 
-def join_files(lake: DeltaLake, table: Table, size: int, cluster: tuple[str, ...] = ()) -> int:
+def compact_files(lake: DeltaLake, table: Table, size: int, cluster: tuple[str, ...] = ()) -> int:
     """Write small files anew as few of up to `size` bytes, or with `cluster` all files, ordered by these columns.
 
     Returns the version then. The rows stay, and Delta marks the commit as no change of data.
@@ -81,7 +81,7 @@ def checkpoint(lake: DeltaLake, table: Table) -> None:
     delta_log(lake.spark, lake.path(table)).checkpoint()
 
 
-def needed(lake: DeltaLake, table: Table, named: Iterable[int], since: datetime) -> frozenset[str]:
+def retained(lake: DeltaLake, table: Table, named: Iterable[int], since: datetime) -> frozenset[str]:
     """Names of the files that have to stay: of the head, of versions named, of those that were the head at `since` or after.
 
     Versions that the log no longer has cannot be read anyway.
@@ -91,13 +91,13 @@ def needed(lake: DeltaLake, table: Table, named: Iterable[int], since: datetime)
         first -= 1
     if not lake.actions(table, first):
         first += 1
-    stay = set(file_names(lake, table, head)) | set(file_names(lake, table, first))
+    names = set(file_names(lake, table, head)) | set(file_names(lake, table, first))
     for version in range(first + 1, head):
-        stay |= {unquote(a["add"]["path"]) for a in lake.actions(table, version) if "add" in a}
+        names |= {unquote(a["add"]["path"]) for a in lake.actions(table, version) if "add" in a}
     for version in set(named) - set(range(first, head + 1)):
         if lake.actions(table, version):
-            stay |= file_names(lake, table, version)
-    return frozenset(stay)
+            names |= file_names(lake, table, version)
+    return frozenset(names)
 
 
 def vacuum(lake: DeltaLake, table: Table, stay: frozenset[str]) -> Removed:

@@ -8,7 +8,15 @@ import pytest
 
 from carelake.core.lake import DeltaLake
 from carelake.core.table import Field, Table
-from carelake.core.upkeep import checkpoint, file_names, file_sizes, is_clustered, join_files, needed, vacuum
+from carelake.core.upkeep import (
+    checkpoint,
+    compact_files,
+    file_names,
+    file_sizes,
+    is_clustered,
+    retained,
+    vacuum,
+)
 from carelake.errors import LakeError
 
 MEASURED = Table(
@@ -55,12 +63,12 @@ def test_small_files_of_each_partition_become_one_and_the_rows_stay(lake):
         lake.append(SORTED, _frame(lake, SORTED, (n, "a b"), (10 + n, "x/y")), {})
     before = _rows(lake.read(SORTED))
     assert len(file_names(lake, SORTED, 3)) == 8
-    version = join_files(lake, SORTED, 1 << 20)
+    version = compact_files(lake, SORTED, 1 << 20)
     assert version == 4
     assert len(file_sizes(lake, SORTED, version)) == 2
     assert _rows(DeltaLake(lake.spark, lake.root).read(SORTED)) == before
-    assert lake.added(SORTED, 3) == [], "joined files hold nothing new"
-    assert join_files(lake, SORTED, 1 << 20) == 4, "there is nothing more to join"
+    assert lake.added(SORTED, 3) == [], "compacted files hold nothing new"
+    assert compact_files(lake, SORTED, 1 << 20) == 4, "there is nothing more to compact"
 
 
 def test_a_clustered_table_has_a_persons_rows_in_one_of_its_files(lake):
@@ -76,7 +84,7 @@ def test_a_clustered_table_has_a_persons_rows_in_one_of_its_files(lake):
 
     assert with_person(0) == (4, 4)
     assert not is_clustered(lake, MEASURED)
-    version = join_files(lake, MEASURED, 2 << 20, ("person_id",))
+    version = compact_files(lake, MEASURED, 2 << 20, ("person_id",))
     holding, files = with_person(version)
     assert (holding, files > 2) == (1, True)
     assert is_clustered(lake, MEASURED)
@@ -86,7 +94,7 @@ def test_a_clustered_table_has_a_persons_rows_in_one_of_its_files(lake):
 def test_only_the_head_stays_when_nothing_else_is_asked_for(lake):
     for n in range(3):
         lake.replace(MEASURED, _frame(lake, MEASURED, (n, "w")), {})
-    removed = vacuum(lake, MEASURED, needed(lake, MEASURED, (), LATER))
+    removed = vacuum(lake, MEASURED, retained(lake, MEASURED, (), LATER))
     assert removed.files == 2
     assert removed.bytes > 0
     assert len([f for f in _on_disk(lake, MEASURED) if not f.endswith(".crc")]) == 1
@@ -97,8 +105,8 @@ def test_only_the_head_stays_when_nothing_else_is_asked_for(lake):
 def test_versions_named_and_versions_younger_than_the_policy_says_stay_readable(lake):
     for n in range(4):
         lake.replace(MEASURED, _frame(lake, MEASURED, (n, "w")), {})
-    assert vacuum(lake, MEASURED, needed(lake, MEASURED, (), NEVER)).files == 0
-    assert vacuum(lake, MEASURED, needed(lake, MEASURED, (1,), LATER)).files == 2
+    assert vacuum(lake, MEASURED, retained(lake, MEASURED, (), NEVER)).files == 0
+    assert vacuum(lake, MEASURED, retained(lake, MEASURED, (1,), LATER)).files == 2
     for version in (1, 3):
         assert _rows(lake.at({MEASURED.name: version}).read(MEASURED)) == [(version, "w", "run")]
 
@@ -109,7 +117,7 @@ def test_what_a_run_wrote_that_died_before_its_commit_is_removed(lake):
     folder = f"{lake.root}/{MEASURED.name}"
     with open(f"{folder}/{name}", "rb") as whole, open(f"{folder}/part-lost.parquet", "wb") as half:
         half.write(whole.read()[:100])
-    assert vacuum(lake, MEASURED, needed(lake, MEASURED, (), NEVER)).files == 1
+    assert vacuum(lake, MEASURED, retained(lake, MEASURED, (), NEVER)).files == 1
     assert _rows(lake.read(MEASURED)) == [(1, "w", "run")]
 
 
@@ -117,7 +125,7 @@ def test_nothing_is_removed_when_a_file_that_has_to_stay_is_missing(lake):
     lake.replace(MEASURED, _frame(lake, MEASURED, (1, "w")), {})
     before = _on_disk(lake, MEASURED)
     with pytest.raises(LakeError, match="silver/omop/some: 1 of its files are missing"):
-        vacuum(lake, MEASURED, needed(lake, MEASURED, (), LATER) | {"part-gone.parquet"})
+        vacuum(lake, MEASURED, retained(lake, MEASURED, (), LATER) | {"part-gone.parquet"})
     assert _on_disk(lake, MEASURED) == before
 
 
