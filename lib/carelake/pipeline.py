@@ -21,6 +21,7 @@ from carelake.core.runlog import Published, RunLog
 from carelake.core.session import pace
 from carelake.core.step import Setting
 from carelake.errors import ConfigError, LakeError, QualityGateError
+from carelake.gold.cohorts import site_tasks
 from carelake.increment import Increment
 from carelake.quality import check
 from carelake.silver.affected import LINKS
@@ -295,6 +296,7 @@ class Run:
             "senders": self._sender_dicts(self.senders()),
             "release": __version__,
             "kinds": self._kinds(),
+            "site_tasks": tuple(s.task for s in site_tasks.read(self.config.tasks)),
         }
 
     def _kinds(self) -> dict[str, frozenset[str]]:

@@ -104,6 +104,7 @@ class Config:
     local_maps: str | None = (
         None  # a folder of maps and concepts of the site's own; else beside the vocabulary
     )
+    tasks: str | None = None  # a folder of the site's own tasks
     gate: tuple[str, ...] = ("fatal", "convention")
     quality: Quality = Quality()
     maintain: Upkeep = Upkeep()
@@ -206,6 +207,8 @@ def load(env: str, home: Path = HOME) -> Config:
         one = sender_from(name, {**base, **(block or {})})
         sample.append(replace(one, path=str(home / one.path) if one.path else None))
     merged["sample"] = tuple(sample)
+    if isinstance(merged.get("tasks"), str):
+        merged["tasks"] = str(home / merged["tasks"])  # an absolute path stays as it is
     if "gate" in merged:
         merged["gate"] = _gate(merged["gate"])
     quality = _read(conf / "quality.yaml") if (conf / "quality.yaml").exists() else {}

@@ -100,8 +100,9 @@ Dataset = Callable[["DataFrame", "DataFrame"], "DataFrame"]
 class RiskModel:
     """A declared risk model.
 
-    `cohort` has person_id, index_date, split (train, test, unused, score) and a boolean `label`; `feature_table` has the same
-    key and a column for each of `features`. `baseline` names the few features that the model must beat. `groups` gives, for
+    `cohort` has person_id, index_date, split (train, test, unused, score) and a boolean `label`; of one that holds several tasks, `task` names
+    the rows. Where the outcome is an amount (`top_share`), the label is whether a row's `amount` is above zero and among that share of the highest of its
+    index date. `feature_table` has the same key and a column for each of `features`. `baseline` names the few features that the model must beat. `groups` gives, for
     the audit, SQL text over the feature table by which the test side is cut. `estimator` lists the candidates; the best
     by cross-validation on the training side is taken.
     """
@@ -116,6 +117,8 @@ class RiskModel:
     intended_use: str
     population: str
     limits: tuple[str, ...]
+    task: str | None = None
+    top_share: float | None = None
     baseline: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     folds: int = 3
@@ -131,7 +134,12 @@ class RiskModel:
             raise DeclarationError(
                 f"model {self.name}: {self.feature_table.name} has no column {', '.join(absent)}"
             )
-        needed = {"person_id", "index_date", "split", "label"} - set(self.cohort.columns)
+        asked = (
+            {"person_id", "index_date", "split", "label"}
+            | ({"task"} if self.task else set())
+            | ({"amount"} if self.top_share else set())
+        )
+        needed = asked - set(self.cohort.columns)
         if needed:
             raise DeclarationError(
                 f"model {self.name}: {self.cohort.name} has no column {', '.join(sorted(needed))}"
@@ -153,12 +161,27 @@ class RiskModel:
         return f"carelake.{self.name}"
 
     def dataset(self, features: DataFrame, cohort: DataFrame) -> DataFrame:
-        """One row per person and index date: key, split, label (double, NULL open), features, and `group_*` texts."""
+        """One row per person and index date: key, split, label (double, NULL open), times, features, and `group_*` texts.
+
+        Times (days_to_event, followup_days, as doubles) are there when the cohort has them.
+        """
         groups = [
             f"coalesce(cast(({sql}) AS string), 'unknown') AS group_{name}"
             for name, sql in self.groups.items()
         ]
-        asked = cohort.selectExpr("person_id", "index_date", "split", "cast(label AS double) AS label")
+        rows = cohort if self.task is None else cohort.where(f"task = '{self.task}'")
+        label = "label"
+        if self.top_share is not None:
+            # whom care costs most is asked of one day's people, whichever side they are on: a definition, not a prediction
+            bound = f"percentile(amount, {1 - self.top_share}) OVER (PARTITION BY index_date)"
+            rows = rows.selectExpr("*", f"amount > 0 AND amount >= {bound} AS _top")
+            label = "_top"
+        times = [
+            f"cast({c} AS double) AS {c}" for c in ("days_to_event", "followup_days") if c in cohort.columns
+        ]
+        asked = rows.selectExpr(
+            "person_id", "index_date", "split", f"cast({label} AS double) AS label", *times
+        )
         known = features.selectExpr(
             "person_id",
             "index_date",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from carelake.gold.cohorts.acute_care_1y import COHORT_ACUTE_CARE_1Y
+from carelake.gold.cohorts.task_cohort import TASK_COHORT
 from carelake.gold.features.person_features import PERSON_FEATURES, person_features
 from carelake.silver.link.daily_sample import DAILY_SAMPLE
 from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
@@ -75,7 +75,7 @@ def features(
     concepts = frame(spark, CONCEPT, *(
         dict(zip(("concept_id", "concept_name", "domain_id", "vocabulary_id", "concept_code"), c, strict=True)) for c in CONCEPTS
     ))  # fmt: skip
-    cohort = frame(spark, COHORT_ACUTE_CARE_1Y, *({"person_id": 1, "index_date": d} for d in index_dates))
+    cohort = frame(spark, TASK_COHORT, *({"person_id": 1, "index_date": d} for d in index_dates))
     out = PERSON_FEATURES.conform(person_features(cohort=cohort, concepts=concepts, **frames))
     return out.orderBy("index_date").collect()
 

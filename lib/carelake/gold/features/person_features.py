@@ -10,7 +10,7 @@ import pyspark.sql.functions as F
 from carelake.core.step import step
 from carelake.core.table import Check, Field, OnFail, Table
 from carelake.gold.care_episodes import care_episodes, within_periods
-from carelake.gold.cohorts.acute_care_1y import COHORT_ACUTE_CARE_1Y
+from carelake.gold.cohorts.task_cohort import TASK_COHORT
 from carelake.gold.features.value_sets import CONDITIONS, DRUGS, NUMERICS, ValueSet
 from carelake.ml.model import Feature, Kind
 from carelake.silver.link.daily_sample import DAILY_SAMPLE
@@ -81,7 +81,7 @@ def _doc(f: Feature) -> str:
 
 PERSON_FEATURES = Table(
     name="gold/person_features",
-    doc="One row per person and index date of the cohort: what was known before that day, over lookbacks of one and three "
+    doc="One row per person and index date that any task asks about: what was known before that day, over lookbacks of one and three "
     "years that end the day before. Disease flags look at the whole record (injuries and severe infections at three years), laboratory values at three years. "
     "A contact known to EHR and claims counts once; `ehr_days_3y` and `claims_days_3y` say for how long each was watching. "
     "Sex, race and ethnicity as words are for the fairness audit, not predictors. A value in a unit that has no conversion, or outside its plausible "
@@ -101,7 +101,7 @@ PERSON_FEATURES = Table(
 
 
 @step(
-    writes=PERSON_FEATURES, cohort=COHORT_ACUTE_CARE_1Y, people=PERSON, periods=OBSERVATION_PERIOD, visits=VISIT_OCCURRENCE,
+    writes=PERSON_FEATURES, cohort=TASK_COHORT, people=PERSON, periods=OBSERVATION_PERIOD, visits=VISIT_OCCURRENCE,
     details=VISIT_DETAIL, plans=PAYER_PLAN_PERIOD, conditions=CONDITION_OCCURRENCE, observations=OBSERVATION,
     procedures=PROCEDURE_OCCURRENCE, drugs=DRUG_EXPOSURE, eras=DRUG_ERA, measurements=MEASUREMENT, samples=DAILY_SAMPLE,
     concepts=CONCEPT, ancestors=CONCEPT_ANCESTOR,
@@ -124,7 +124,7 @@ def person_features(
     ancestors: DataFrame,
 ) -> DataFrame:
     """Each cohort row with its features; every input row is cut at its index date before anything is counted."""
-    asked = cohort.select("person_id", "index_date")
+    asked = cohort.select("person_id", "index_date").distinct()
     problems = within_periods(
         conditions.selectExpr(
             "person_id",

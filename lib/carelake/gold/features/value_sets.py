@@ -11,13 +11,20 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ValueSet:
-    """Concepts below `anchors` (SNOMED CT codes), or whose lower-case name matches `names` and not `but_not` (Java regular expressions)."""
+    """Concepts below `anchors` (SNOMED CT codes), or whose lower-case name matches `names` and not `but_not` (Java regular expressions).
+
+    A concept set of a cohort definition gives ids instead: `ids`, `below` (with all descendants), less `without_ids` and `without_below`.
+    """
 
     name: str
     words: str
-    names: str
+    names: str = "(?!)"
     but_not: str = "(?!)"
     anchors: tuple[str, ...] = ()
+    ids: tuple[int, ...] = ()
+    below: tuple[int, ...] = ()
+    without_ids: tuple[int, ...] = ()
+    without_below: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def readmission_30d(
     a parent) are no admissions. Out: stays still open, ended by death (on or after the day of death, or status 20), and
     those whose 30 days are not over before `as_of` or not inside one observation period. The readmission itself may be any stay.
     """
-    stays = _joined(_chained(_admissions(details, visits).where(F.col("admission_date") < F.lit(as_of))))
+    stays = hospital_stays(details, visits, as_of)
     following = "PARTITION BY person_id ORDER BY admission_date, discharge_date, index_visit_detail_id"
     stays = stays.selectExpr(
         "*", f"lead(admission_date) OVER ({following}) AS _next_date", f"lead(index_visit_detail_id) OVER ({following}) AS _next_id",
@@ -145,6 +145,15 @@ def readmission_30d(
         f"CASE WHEN {back} THEN _next_id END AS readmission_visit_detail_id",
         f"CASE WHEN {back} THEN _next_planned END AS readmission_planned",
     )  # fmt: skip
+
+
+def hospital_stays(details: DataFrame, visits: DataFrame, as_of: date) -> DataFrame:
+    """One row per stay in hospital that began before `as_of`, transfers and what several senders recorded joined.
+
+    person_id, index_visit_detail_id, index_visit_occurrence_id, admission_date, discharge_date, care_site_id, planned (NULL: no sender says),
+    still_open, died, admissions.
+    """
+    return _joined(_chained(_admissions(details, visits).where(F.col("admission_date") < F.lit(as_of))))
 
 
 def _admissions(details: DataFrame, visits: DataFrame) -> DataFrame:

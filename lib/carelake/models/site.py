@@ -1,0 +1,19 @@
+"""The models of a site's own tasks: carelake's estimators, gates and audit, with what the site says of use and population."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from carelake.gold.cohorts.site_tasks import read
+from carelake.models.standard import standard
+
+if TYPE_CHECKING:
+    from carelake.ml.model import RiskModel
+
+
+def site_models(folder: str | None) -> dict[str, RiskModel]:
+    """A model for each task of the folder, by name. Raises ConfigError."""
+    return {
+        s.task.name: standard(s.task, intended_use=s.intended_use, population=s.population, limits=s.limits)
+        for s in read(folder)
+    }

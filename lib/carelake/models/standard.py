@@ -1,0 +1,60 @@
+"""What carelake's models share: estimators, gates, audit groups, words; and the model of a task that declares nothing more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from carelake.gold.cohorts.task_cohort import TASK_COHORT
+from carelake.gold.features.person_features import PERSON_FEATURES, PREDICTORS
+from carelake.ml.model import Estimator, Gate, RiskModel
+
+if TYPE_CHECKING:
+    from carelake.gold.cohorts.task import Task
+
+ESTIMATORS = (
+    Estimator("logistic", {"regParam": (0.05, 0.2)}, {"elasticNetParam": 0.2, "maxIter": 25, "tol": 1e-4}),
+    Estimator("boosted_trees", {}, {"maxDepth": 2, "maxIter": 20, "stepSize": 0.15, "minInstancesPerNode": 10, "subsamplingRate": 0.8}),
+)  # fmt: skip
+GATES = (
+    Gate("enough_events", "test_events", at_least=20),
+    Gate("discriminates", "auroc_lower", at_least=0.5),
+    Gate("acceptable_auroc", "auroc", at_least=0.65),
+    Gate("beats_age_and_sex", "auroc_gain", at_least=0.0),
+    Gate("calibrated_slope", "calibration_slope", at_least=0.5, at_most=2.0),
+    Gate("calibrated_in_the_large", "calibration_intercept", at_least=-0.5, at_most=0.5),
+)
+GROUPS = {
+    "sex": "sex",
+    "age": "CASE WHEN age_years < 18 THEN 'under 18' WHEN age_years < 45 THEN '18-44' WHEN age_years < 65 THEN '45-64' "
+    "WHEN age_years < 80 THEN '65-79' WHEN age_years >= 80 THEN '80 and over' END",
+    "race": "race",
+    "ethnicity": "ethnicity",
+}
+USE = (
+    "A person decides on every contact. Not for diagnosis, for triage of anyone who is acutely ill, for denial or pricing of care or cover, nor for "
+    "comparing clinicians."
+)
+SYNTHETIC = (
+    "The population bundled with carelake, and every figure published with it, is SYNTHETIC (Synthea), with real Fitbit recordings of other people "
+    "attached to some of the synthetic patients and shifted in time. A model trained on that says nothing about real patients. Trained on a lake of your "
+    "own, it describes that lake's population, and only it."
+)
+LIMITS = (
+    "A silent record counts as no event: care outside the senders of the lake is not seen.",
+    "Wearable recordings attached by an enrolment file to synthetic patients carry no true relation to their outcomes.",
+    "Reasons show what moved the score, each feature alone against its usual value; they are not causes.",
+    "Race and ethnicity are not predictors; correlated features may still carry them. See the table by group.",
+    "The index dates of a person are not independent; intervals resample persons for that reason.",
+    "Test index dates lie after the training years: drift between them is part of the measured error.",
+)
+
+
+def standard(task: Task, *, intended_use: str, limits: tuple[str, ...] = (), **given: Any) -> RiskModel:
+    """The model of a task with what carelake's models share; `given` are fields of RiskModel in place of the shared ones."""
+    fields: dict[str, Any] = {
+        "estimator": ESTIMATORS, "gates": GATES, "groups": GROUPS, "baseline": ("age_years", "female"), "population": SYNTHETIC,
+    }  # fmt: skip
+    return RiskModel(
+        name=task.name, target=task.words, cohort=TASK_COHORT, task=task.name, top_share=task.top_share, feature_table=PERSON_FEATURES,
+        features=PREDICTORS, intended_use=f"{intended_use} {USE}", limits=(*limits, *LIMITS), **(fields | given),
+    )  # fmt: skip
