@@ -42,8 +42,8 @@ class Task:
     """A question asked of persons on index dates.
 
     `index`: `yearly` = 1 January of the last ten years and the as-of date; `discharge` = the last day of each stay in hospital
-    that the person survived; `weekly` = Mondays after a week with a `target` record, and the as-of date after such a week. Nothing on
-    or after the index date is known to a feature.
+    that the person survived; `weekly` = Mondays after a week with `target` records on `target_days` days, and the as-of date after such a week. All lie in
+    the last ten years. Nothing on or after the index date is known to a feature.
     The time at risk begins `after_days` after the index date and ends before `months` and `days` after it; the answer is observed
     when it ends by the as-of date. `seen_months`: asked is who had a visit in so many months before. `target`: asked is who had such a
     record in `target_months` before. `washout`: who ever had the outcome before is not asked, nor who had one of `excluded`. `top_share`: of an outcome
@@ -60,6 +60,7 @@ class Task:
     seen_months: int = 36
     target: Event | None = None
     target_months: int = 1200
+    target_days: int = 1
     washout: bool = False
     excluded: Event | None = None
     ages: tuple[int, int] = (0, 125)  # completed years, both included

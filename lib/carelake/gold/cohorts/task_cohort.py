@@ -167,26 +167,32 @@ def _asked(
     for t in tasks:
         by_index.setdefault(t.index, []).append(t)
     parts = []
+    first = f"make_date(year({today}) - {LANDMARK_YEARS - 1}, 1, 1)"
+    untold = ("cast(NULL AS string) AS _of", "cast(NULL AS bigint) AS _days")
     for index, asking in sorted(by_index.items()):
         if index == YEARLY:
             days = who.selectExpr(
                 "person_id",
-                f"explode(array_distinct(concat(sequence(make_date(year({today}) - {LANDMARK_YEARS - 1}, 1, 1), "
-                f"trunc({today}, 'year'), interval 1 year), array({today})))) AS index_date",
-                "cast(NULL AS string) AS _of",
+                f"explode(array_distinct(concat(sequence({first}, trunc({today}, 'year'), interval 1 year), array({today})))) AS index_date",
+                *untold,
             )
         elif index == DISCHARGE:
             days = stays.where(f"NOT still_open AND NOT died AND discharge_date <= {today}").selectExpr(
-                "person_id", "discharge_date AS index_date", "cast(NULL AS string) AS _of"
+                "person_id", "discharge_date AS index_date", *untold
             )
         else:
-            days = known.selectExpr(
-                "person_id",
-                f"explode(array_compact(array(next_day(date, 'MON'), CASE WHEN date >= date_sub({today}, 7) THEN {today} END))) AS index_date",
-                "what AS _of",
-            ).where(f"index_date <= {today}")
-        named = ", ".join(f"struct('{t.name}' AS task, {_target(t)} AS _target)" for t in asking)
-        put = days.selectExpr("*", f"inline(array({named}))").where("_target IS NULL OR _of = _target")
+            week = f"array_compact(array(next_day(date, 'MON'), CASE WHEN date >= date_sub({today}, 7) THEN {today} END))"
+            days = (
+                known.selectExpr("person_id", f"explode({week}) AS index_date", "what AS _of", "date")
+                .groupBy("person_id", "index_date", "_of")
+                .agg(F.count_distinct("date").alias("_days"))
+            )
+        named = ", ".join(
+            f"struct('{t.name}' AS task, {_target(t)} AS _target, {t.target_days} AS _least)" for t in asking
+        )
+        put = days.selectExpr("*", f"inline(array({named}))").where(
+            f"(_target IS NULL OR (_of = _target AND _days >= _least)) AND index_date BETWEEN {first} AND {today}"
+        )
         parts.append(put.select("task", "person_id", "index_date").distinct())
     asked = parts[0]
     for p in parts[1:]:

@@ -107,11 +107,12 @@ HIGH_COST_NEXT_YEAR = Task(
 )
 HYPOGLYCAEMIA_NEXT_WEEK = Task(
     name="hypoglycaemia_next_week",
-    words="A glucose reading below 70 mg/dL within the seven days from a Monday that follows a week with glucose readings",
+    words="A glucose reading below 70 mg/dL within the seven days from a Monday that follows a week with readings on three days",
     outcome=HYPOGLYCAEMIA,
     index=WEEKLY,
     days=7,
     target=GLUCOSE,
+    target_days=3,  # a meter or a sensor, not a laboratory value
     seen_months=0,
 )
 
