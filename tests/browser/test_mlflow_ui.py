@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.helpers.mlflow_server import served
 from tests.helpers.scored_lake import MODEL, database, run_id
 
 if TYPE_CHECKING:
@@ -26,50 +19,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # the lake is made f
 _PATIENCE = 120_000  # ms; a bound, no expectation
 
 
-def _up(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:  # noqa: S310
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 @pytest.fixture(scope="module")
 def server(scored_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """MLflow's server as the README starts it; ended with its workers."""
-    scratch = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database(scored_lake)}",
-        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-    log = scratch / "log"
-    with log.open("wb") as out:
-        child = subprocess.Popen(
-            command,
-            cwd=scratch,
-            env=os.environ | quiet,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        deadline = time.monotonic() + 180
-        while not _up(address):
-            assert child.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.5)
+    with served(database(scored_lake), tmp_path_factory.mktemp("mlflow")) as address:
         yield address
-    finally:
-        os.killpg(child.pid, signal.SIGTERM)
-        try:
-            child.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
 
 
 @pytest.fixture
