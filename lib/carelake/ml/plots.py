@@ -16,7 +16,7 @@ from carelake.ml.held_out import SMALL_CELL, persons_behind
 from carelake.ml.logistic import Regression, expit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -32,7 +32,8 @@ _MODEL, _OTHER, _GREY = "#1b5e8c", "#c8553d", "#767676"
 def plots(t: HeldOut, folder: Path) -> None:
     """Write roc, pr, calibration, decision_curve, groups and score_distribution (.png) into `folder`; nothing without a row.
 
-    Curves are of rows; bars stand for at least 11 persons, and levels that the table by group suppresses are left out.
+    Curves are of rows; bars stand for at least 11 persons with the event and 11 without (or of all, where these are too few), and
+    levels that the table by group suppresses are left out.
     """
     if not len(t.label):
         return
@@ -126,7 +127,9 @@ def _calibration(axes: Axes, t: HeldOut) -> None:
     below.tick_params(labelbottom=False)
     below.set_ylabel("scores", fontsize=7)
     below.set_yticks([])
-    _bars(below, t.person, t.score, _MODEL, "scores")
+    edges, _ = _edges(t)
+    if len(edges):
+        _bars(below, t.score, edges, _MODEL, "scores")
 
 
 def _curve(t: HeldOut, grid: Floats) -> tuple[Floats, Floats, Floats]:
@@ -177,34 +180,50 @@ def _decision_curve(axes: Axes, t: HeldOut) -> None:
 
 
 def _score_distribution(axes: Axes, t: HeldOut) -> None:
+    edges, split = _edges(t)
     event = t.label > 0
-    for rows, colour, name in ((~event, _GREY, "without the event"), (event, _OTHER, "with the event")):
-        _bars(axes, t.person[rows], t.score[rows], colour, name)
-    axes.set(xlabel="score (predicted probability)", ylabel="density", title="Scores with and without the event")  # fmt: skip
+    if split:
+        _bars(axes, t.score[~event], edges, _GREY, "without the event")
+        _bars(axes, t.score[event], edges, _OTHER, "with the event")
+    elif len(edges):
+        _bars(axes, t.score, edges, _MODEL, "all (too few with or without the event to part them)")
+    title = "Scores with and without the event" if split else "Scores"
+    if not len(edges):
+        axes.text(0.5, 0.5, "too few persons to show", transform=axes.transAxes, ha="center", fontsize=8)
+    axes.set(xlabel="score (predicted probability)", ylabel="density", title=title)
     if axes.patches:
         axes.legend(fontsize=7, frameon=False)
 
 
-def _bars(axes: Axes, person: NDArray[np.int64], score: Floats, colour: str, name: str) -> None:
-    """A histogram as density whose bars each stand for at least 11 persons; a note when there are too few."""
-    edges = safe_edges(person, score)
-    if len(edges) < 2:
-        axes.plot([], [], color=colour, label=f"{name}: too few persons to show")
-        return
+def _bars(axes: Axes, score: Floats, edges: Floats, colour: str, name: str) -> None:
     heights, _ = np.histogram(score, edges, density=True)
     axes.stairs(heights, edges, fill=True, color=colour, alpha=0.45, label=name)
 
 
-def safe_edges(person: NDArray[np.int64], score: Floats) -> Floats:
-    """Edges of bins over 0-1, about thirty, joined to the right until each holds scores of at least 11 persons; none when all are too few."""
+def _edges(t: HeldOut) -> tuple[Floats, bool]:
+    """Edges of the bins of every histogram, and whether events and others are shown apart in them.
+
+    The same for all, since bins of all scores less those of the others would be bins of events.
+    """
+    event = t.label > 0
+    edges = safe_edges(t.person, t.score, (event, ~event))
+    if len(edges):
+        return edges, True
+    return safe_edges(t.person, t.score, (np.ones(len(t.label), dtype=bool),)), False
+
+
+def safe_edges(person: NDArray[np.int64], score: Floats, cells: Sequence[NDArray[np.bool_]]) -> Floats:
+    """Edges of about thirty bins over 0-1, joined until each holds at least 11 persons of each cell; none when there are too few."""
     edges = [0.0]
-    start = 0.0
+
+    def enough(end: float) -> bool:
+        inside = (score >= edges[-1]) & ((score < end) if end < 1 else (score <= 1))
+        return all(persons_behind(person, inside & cell) >= SMALL_CELL for cell in cells)
+
     for end in np.linspace(0, 1, _BINS + 1)[1:]:
-        inside = (score >= start) & ((score < end) if end < 1 else (score <= 1))
-        if persons_behind(person, inside) >= SMALL_CELL:
+        if enough(end):
             edges.append(float(end))
-            start = float(end)
-    if len(edges) > 1 and (score >= start).any():
+    if len(edges) > 1 and (score >= edges[-1]).any():
         edges[-1] = 1.0  # what is left belongs to the last bin that holds enough
     return np.array(edges if len(edges) > 1 else [])
 

@@ -118,13 +118,31 @@ def test_the_plot_by_group_leaves_suppressed_levels_out() -> None:
     assert "1 of 2 levels not shown" in drawn.get_xlabel()
 
 
+def test_where_events_are_few_the_scores_are_shown_together() -> None:
+    label = np.zeros(300)
+    label[:10] = 1
+    drawn = axes()
+    module._score_distribution(drawn, held_out(label))
+    assert len(drawn.patches) == 1
+    assert drawn.get_title() == "Scores"
+    drawn = axes()
+    module._score_distribution(drawn, held_out())
+    assert len(drawn.patches) == 2
+    drawn = axes()
+    module._score_distribution(drawn, held_out(LABEL[:10], SCORE[:10]))
+    assert len(drawn.patches) == 0
+
+
 @settings(max_examples=100, deadline=None)
-@given(st.integers(0, 300), st.integers(1, 40), st.integers(0, 1000))
-def test_each_bar_stands_for_eleven_persons_or_more(rows: int, persons: int, seed: int) -> None:
+@given(st.integers(1, 400), st.integers(1, 60), st.floats(0, 1), st.integers(0, 1000))
+def test_each_bar_stands_for_eleven_persons_of_each_kind_or_more(
+    rows: int, persons: int, share: float, seed: int
+) -> None:
     random = np.random.default_rng(seed)
     person, score = random.integers(0, persons, rows), random.beta(1, 4, rows)
-    edges = safe_edges(person, score)
-    if len(np.unique(person)) < 11:
+    kind = random.random(rows) < share
+    edges = safe_edges(person, score, (kind, ~kind))
+    if min(len(np.unique(person[kind])), len(np.unique(person[~kind]))) < 11:
         assert len(edges) == 0
         return
     assert edges[0] == 0
@@ -132,4 +150,5 @@ def test_each_bar_stands_for_eleven_persons_or_more(rows: int, persons: int, see
     for at, (low, high) in enumerate(pairwise(edges)):
         last = at == len(edges) - 2
         inside = (score >= low) & ((score <= high) if last else (score < high))
-        assert len(set(person[inside].tolist())) >= 11
+        assert len(set(person[inside & kind].tolist())) >= 11
+        assert len(set(person[inside & ~kind].tolist())) >= 11
