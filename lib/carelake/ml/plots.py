@@ -32,20 +32,23 @@ _MODEL, _OTHER, _GREY = "#1b5e8c", "#c8553d", "#767676"
 def plots(t: HeldOut, folder: Path) -> None:
     """Write roc, pr, calibration, decision_curve, groups and score_distribution (.png) into `folder`; nothing without a row.
 
-    Curves are of rows; bars stand for at least 11 persons with the event and 11 without (or of all, where these are too few), and
-    levels that the table by group suppresses are left out.
+    Curves are not drawn of fewer than 11 persons with or without the event, whose scores one would read off them; bars stand for at
+    least 11 of each (or of all, where these are too few), and levels that the table by group suppresses are left out.
     """
     if not len(t.label):
         return
+    event = t.label > 0
+    few = min(persons_behind(t.person, event), persons_behind(t.person, ~event)) < SMALL_CELL
     for name, draw, size in (
         ("roc", _roc, (5.2, 4.8)),
         ("pr", _pr, (5.2, 4.8)),
         ("calibration", _calibration, (5.2, 5.6)),
         ("decision_curve", _decision_curve, (5.8, 4.6)),
-        ("score_distribution", _score_distribution, (5.8, 4.2)),
     ):
         with _figure(folder / f"{name}.png", size, t) as axes:
-            draw(axes, t)
+            (_not_drawn if few else draw)(axes, t)
+    with _figure(folder / "score_distribution.png", (5.8, 4.2), t) as axes:
+        _score_distribution(axes, t)
     levels = by_group(t, _SEED, _RESAMPLES)
     shown = sum(row["auroc"] is not None for row in levels)
     with _figure(folder / "groups.png", (6.2, 1.9 + 0.28 * max(shown, 3)), t) as axes:
@@ -65,9 +68,16 @@ def _figure(file: Path, size: tuple[float, float], t: HeldOut) -> Iterator[Axes]
     axes.tick_params(labelsize=8)
     yield axes
     n = f"test side: {len(t.label):,} rows of {len(np.unique(t.person)):,} persons, {t.label.sum():,.0f} events"
-    axes.set_title(f"{axes.get_title()}\n", fontsize=11)
+    title = axes.get_title() or file.stem.replace("_", " ")
+    axes.set_title(f"{title}\n", fontsize=11)
     axes.text(0.5, 1.02, n, transform=axes.transAxes, ha="center", fontsize=8, color=_GREY)
     figure.savefig(file, bbox_inches="tight")
+
+
+def _not_drawn(axes: Axes, t: HeldOut) -> None:
+    words = "not drawn: fewer than 11 persons with or without the event"
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", fontsize=8)
+    axes.set_axis_off()
 
 
 def _rivals(t: HeldOut) -> list[tuple[str, Floats, str, str]]:
@@ -112,15 +122,12 @@ def _pr(axes: Axes, t: HeldOut) -> None:
 def _calibration(axes: Axes, t: HeldOut) -> None:
     top = float(min(1, 1.1 * max(np.quantile(t.score, 0.99), t.label.mean(), 0.05)))
     axes.plot((0, 1), (0, 1), linestyle=":", color=_GREY, lw=1, label="ideal")
-    if both_classes(t.label, np.ones((1, len(t.label))))[0]:
-        grid = np.quantile(t.score, np.linspace(0.005, 0.995, 100))
-        curve, low, high = _curve(t, grid)
-        axes.fill_between(grid, low, high, color=_MODEL, alpha=0.2, lw=0, label="95 % band, resampling persons")  # fmt: skip
-        axes.plot(grid, curve, color=_MODEL, lw=1.6, label="flexible curve (restricted cubic spline)")
-        top = float(min(1, max(top, 1.05 * curve.max())))
-        axes.legend(fontsize=7, loc="upper left", frameon=False)
-    else:
-        axes.text(0.5, 0.5, "one class only: not computable", transform=axes.transAxes, ha="center", fontsize=8)  # fmt: skip
+    grid = np.quantile(t.score, np.linspace(0.005, 0.995, 100))
+    curve, low, high = _curve(t, grid)
+    axes.fill_between(grid, low, high, color=_MODEL, alpha=0.2, lw=0, label="95 % band, resampling persons")
+    axes.plot(grid, curve, color=_MODEL, lw=1.6, label="flexible curve (restricted cubic spline)")
+    top = float(min(1, max(top, 1.05 * curve.max())))
+    axes.legend(fontsize=7, loc="upper left", frameon=False)
     axes.set(xlabel="predicted probability", ylabel="observed share with the event", xlim=(0, top), ylim=(0, top), title="Calibration")  # fmt: skip
     below = axes.inset_axes((0, -0.4, 1, 0.2), sharex=axes)
     below.spines[["top", "right", "left"]].set_visible(False)

@@ -63,6 +63,21 @@ def test_every_plot_is_drawn(label: np.ndarray, score: np.ndarray, tmp_path: Pat
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in tmp_path.iterdir())
 
 
+def test_a_curve_from_which_one_could_read_the_scores_of_few_is_not_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    for name in ("_roc", "_pr", "_calibration", "_decision_curve"):
+        monkeypatch.setattr(module, name, lambda axes, t, name=name: drawn.append(name))
+    label = np.zeros(300)
+    label[:10] = 1
+    plots(held_out(label), tmp_path)
+    assert drawn == []
+    label[10] = 1
+    plots(held_out(label), tmp_path)
+    assert drawn == ["_roc", "_pr", "_calibration", "_decision_curve"]
+
+
 def test_without_a_row_nothing_is_drawn(tmp_path: Path) -> None:
     none = np.empty(0)
     plots(HeldOut(np.empty(0, np.int64), none, none, {}, {"sex": np.empty(0, str)}), tmp_path)
