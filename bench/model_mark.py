@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from carelake.core.lake import DeltaLake
 from carelake.core.session import start
+from carelake.ml.discrimination import aurocs
 from carelake.ml.evaluate import auroc, bootstrap
 from carelake.ml.train import Tracking, train
 from carelake.models.acute_care_1y import ACUTE_CARE_1Y
@@ -67,7 +68,7 @@ def mark(spark: SparkSession, root: str) -> list[tuple[str, float, float, float]
     out = []
     for name, estimator in theirs.items():
         score = estimator.fit(x[:, vary], y).predict_proba(x_test[:, vary])[:, 1]
-        low, high = bootstrap(person, lambda w, s=score: {"auroc": auroc(y_test, s, w)}, model.seed)["auroc"]  # type: ignore[misc]
+        low, high = bootstrap(person, lambda w, s=score: {"auroc": aurocs(y_test, s, w)}, model.seed)["auroc"]  # type: ignore[misc]
         out.append((name, auroc(y_test, score), low, high))
     with tempfile.TemporaryDirectory() as folder:
         tracking = Tracking(f"sqlite:///{folder}/mlflow.db", str(Path(folder) / "artifacts"))

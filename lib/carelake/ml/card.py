@@ -1,4 +1,4 @@
-"""The model card and the plots: what a reader needs to judge a model, without a value of anyone's record."""
+"""The model card: what a reader needs to judge a model, without a value of anyone's record."""
 
 from __future__ import annotations
 
@@ -6,27 +6,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import date
-    from pathlib import Path
+from carelake.ml.benefit import BUDGETS, THRESHOLDS, percent
+from carelake.ml.fairness import gaps
+from carelake.ml.tripod import TRIPOD_AI, events_per_variable, probast
 
-    from carelake.ml.evaluate import HeldOut
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+
     from carelake.ml.model import RiskModel
 
 _METRICS = (
-    ("auroc", "AUROC"), ("baseline_auroc", "AUROC of the baseline"), ("auroc_gain", "AUROC above the baseline"),
-    ("auprc", "AUPRC"), ("brier", "Brier score"), ("calibration_slope", "Calibration slope (ideal 1)"),
-    ("calibration_intercept", "Calibration intercept (ideal 0)"),
+    ("auroc", "AUROC"), ("auprc", "AUPRC (average precision)"), ("brier", "Brier score"),
+    ("brier_skill", "Scaled Brier score (1 perfect, 0 no better than the prevalence)"), ("log_loss", "Log loss, nats"),
+    ("observed_expected", "Observed / expected events (ideal 1)"), ("calibration_slope", "Calibration slope (ideal 1)"),
+    ("calibration_intercept", "Calibration intercept (ideal 0)"), ("ici", "Integrated calibration index (ideal 0)"),
+    ("e50", "Median calibration error"), ("e90", "90th percentile of the calibration error"),
+    ("baseline_auroc", "AUROC of the best baseline"), ("auroc_gain", "AUROC above the best baseline, paired"),
+    ("champion_auroc", "AUROC of the champion"), ("champion_gain", "AUROC above the champion, paired"),
 )  # fmt: skip
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "not computable" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
-
-
-def _cell(value: float | int | None) -> str:
-    return "<11" if value is None else f"{value}" if isinstance(value, int) else f"{value:.3f}"
+_BY_BUDGET = (("sensitivity", 3), ("ppv", 3), ("number_needed", 1), ("lead_days", 0))
+_BY_GROUP = ("persons", "rows", "events", "mean_score", "observed")
+_MEASURED_BY_GROUP = ("auroc", "observed_expected", "sensitivity", "ppv", "false_positive_rate")
+_STRONGEST = 20
+_NAMED = 120  # predictors that are listed by their words
+_MISSING = (
+    "A missing value takes the median of the training side; for a predictor that some lack, a second one says whether it was missing. "
+    "Nothing is dropped for being incomplete, and a score is made in the same way."
+)
 
 
 def card(
@@ -39,92 +46,231 @@ def card(
     tables: Mapping[str, int],
     as_of: date,
     release: str,
+    importances: Sequence[tuple[str, float, float, float]] = (),
 ) -> str:
-    """The model card in Markdown."""
-    verdict = (
-        "**Approved**: every gate below holds."
-        if not failed
-        else f"**NOT approved**: {'; '.join(failed)}. Scores of this version are candidates and must not steer care."
+    """The model card in Markdown: the declaration and the figures in the order of TRIPOD+AI (Collins, BMJ 2024).
+
+    `importances` are words of a feature, importance, lower and upper bound. A metric that is absent or NaN is said to be not computable.
+    """
+    sections = (
+        ("Intended use", [model.intended_use]),
+        ("Question and outcome", [f"{model.target}.", *_doc("Cohort", model.cohort.name, model.cohort.doc)]),
+        ("Participants", [model.population]),
+        ("Source of data", [_source(tables, as_of, release)]),
+        ("Predictors", _predictors(model)),
+        ("Sample size", _sample_size(model, metrics)),
+        ("Missing data", [params.get("missing_data", _MISSING)]),
+        ("Analysis", _analysis(model, params)),
+        ("Model", _model(model, params, importances)),
+        ("Performance", _performance(metrics)),
+        ("Gates", [_gates(model, metrics)]),
+        ("Fairness", _fairness(model, groups)),
+        ("Updating", [_UPDATING]),
+        (
+            "Risk of bias (PROBAST)",
+            [_bullets(f"**{name}.** {said}" for name, said in probast(model, metrics))],
+        ),
+        ("Limits", [_bullets(model.limits)]),
+        ("Open science", [_open(model, release)]),
+        ("TRIPOD+AI", [_table(("item", "asks for", "answered in"), TRIPOD_AI)]),
     )
-    lines = [
-        f"# Model card: {model.name}", "", verdict, "",
-        "## Intended use", "", model.intended_use, "",
-        "## Population", "", model.population, "",
-        "## Question", "", f"{model.target}", "",
-        "## Data", "",
-        f"- As of {as_of.isoformat()}, carelake {release}; table versions: "
-        + (", ".join(f"`{name}` {version}" for name, version in sorted(tables.items())) or "not given") + ".",
-        "- " + "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in sorted(params.items())) + ".",
-        "- Split by time and by person: no person is on both sides, and training labels end before the first test index date.",
-        "",
-        f"## Metrics on the test side ({metrics.get('test_rows', 0):.0f} rows of {metrics.get('test_persons', 0):.0f} persons, "
-        f"{metrics.get('test_events', 0):.0f} events)", "",
-        "95 % intervals by resampling persons.", "",
-        "| metric | value | interval |", "|---|---|---|",
-        *(f"| {label} | {_number(metrics.get(key))} | {_number(metrics.get(key + '_lower'))} to {_number(metrics.get(key + '_upper'))} |"
-          for key, label in _METRICS), "",
-        f"The baseline is a logistic regression on {', '.join(model.baseline) or 'nothing'}, fit on the same training rows.", "",
-        "## Gates", "", "| gate | rule | value | holds |", "|---|---|---|---|",
-        *(f"| {g.name} | {g.rule} | {_number(metrics.get(g.metric))} | {'yes' if g.holds(metrics) else '**no**'} |" for g in model.gates), "",
-        "## By group", "",
-        "Cells that stand for fewer than 11 persons, events or non-events are not shown, nor is what would give them away.", "",
-        "| group | level | persons | rows | events | AUROC | mean score | observed |", "|---|---|---|---|---|---|---|---|",
-        *("| " + " | ".join([str(r["group"]), str(r["level"]), *(_cell(r[c]) for c in ("persons", "rows", "events", "auroc", "mean_score", "observed"))]) + " |"
-          for r in groups), "",
-        "## Limits", "", *(f"- {limit}" for limit in model.limits), "",
+    body = [part for title, parts in sections for part in (f"## {title}", *(p for p in parts if p))]
+    return "\n\n".join([f"# Model card: {model.name}", _verdict(failed), *body]) + "\n"
+
+
+_UPDATING = (
+    "This version was fitted once and calibrated as said above. It becomes the champion only when every gate holds; before that, and when it fails, the "
+    "champion stays. Scores whose meaning differs between groups can be recalibrated by group on out-of-fold scores; it is an option, and the "
+    "figures above are without it unless the analysis says so. A model is trained again when its data, declaration or code change; how it "
+    "does in later years is known only as their outcomes mature."
+)
+
+
+def _verdict(failed: Sequence[str]) -> str:
+    if not failed:
+        return "**Approved**: every gate below holds."
+    return f"**NOT approved**: {'; '.join(failed)}. Scores of this version are candidates and must not steer care."
+
+
+def _doc(what: str, name: str, doc: str) -> list[str]:
+    return [f"{what} `{name}`: {doc}"] if doc.strip() else []
+
+
+def _source(tables: Mapping[str, int], as_of: date, release: str) -> str:
+    versions = ", ".join(f"`{name}` {version}" for name, version in sorted(tables.items())) or "not given"
+    return (
+        f"Health records, claims and device data as their senders delivered them, mapped to OMOP CDM v5.4 by carelake {release}; as of "
+        f"{as_of.isoformat()}. Records that could not be read are in quarantine with their reasons. Table versions: {versions}."
+    )
+
+
+def _predictors(model: RiskModel) -> list[str]:
+    words = ", ".join(f.words + (f" ({f.unit})" if f.unit else "") for f in model.features[:_NAMED])
+    if len(model.features) > _NAMED:
+        words += f" and {len(model.features) - _NAMED} more, all in `feature_importances.csv` of the run"
+    kept = f" Not predictors unless listed, but examined: {', '.join(model.groups)}." if model.groups else ""
+    return [
+        f"{len(model.features)} candidates, all from before the index date: {words}.{kept}",
+        *_doc("Features", model.feature_table.name, model.feature_table.doc),
+    ]
+
+
+def _sample_size(model: RiskModel, metrics: Mapping[str, float]) -> list[str]:
+    rows = [
+        (side, *(_whole(metrics.get(f"{key}_{what}")) for what in ("rows", "persons", "events")))
+        for side, key in (("training", "train"), ("test", "test"))
+    ]
+    per_variable = events_per_variable(model, metrics)
+    return [
+        _table(("side", "rows", "persons", "events"), rows),
+        f"A row is a person at an index date. Training events per candidate predictor: {_number(per_variable, 1)}. Prevalence on the test side: "
+        f"{_number(metrics.get('prevalence'))}. The sizes are what the data gave; no sample size was planned.",
+        ""
+        if metrics.get("test_rows")
+        else "**There is no row on the test side: nothing could be measured.**",
+    ]
+
+
+def _analysis(model: RiskModel, params: Mapping[str, str]) -> list[str]:
+    given = _bullets(f"{key.replace('_', ' ')}: {value}" for key, value in sorted(params.items()))
+    return [
+        "Split by time and by person: no person is on both sides, and training labels end before the first test index date.",
+        f"Candidates ({', '.join(sorted({e.kind for e in model.estimator}))}) compete by mean AUROC over {model.folds} folds of persons inside "
+        "the training side; the test side is looked at once, at the end. It is of other persons and later dates than the training side. "
+        "Every baseline is fitted on the same training rows" + (f"; the declared one uses {', '.join(model.baseline)}." if model.baseline else "."),
+        "Measures: discrimination (AUROC, average precision), overall error (Brier, log loss), calibration (in the large, slope, flexible curve), "
+        "net benefit, yield at alert budgets; intervals are 95 % percentiles over resamples of persons, differences are paired.",
+        given,
     ]  # fmt: skip
-    return "\n".join(lines)
 
 
-def plots(tested: HeldOut, folder: Path) -> None:
-    """Write roc.png, pr.png and calibration.png into `folder`; nothing when there is no test row."""
-    import matplotlib as mpl
+def _model(
+    model: RiskModel, params: Mapping[str, str], importances: Sequence[tuple[str, float, float, float]]
+) -> list[str]:
+    strongest = sorted(importances, key=lambda row: -abs(row[1]))[:_STRONGEST]
+    rows = [(words, _number(value, 4), _span(low, high, 4)) for words, value, low, high in strongest]
+    return [
+        f"Output: the probability (0-1) of the outcome. Estimator: {params.get('estimator', 'see the run')}. The fitted model, with its preparation and "
+        f"calibration, is the registered model `{model.registered}`, what it gives to each predictor in `feature_importances.csv` of the run; a score is made by it alone.",
+        _table((f"strongest {len(rows)} predictors", "importance", "interval"), rows) if rows else "",
+    ]
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
 
-    label, score = tested.label, tested.score
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.diff(score[order]) != 0, True) if len(score) else np.empty(0, bool)
-    hits, flagged = np.cumsum(label[order])[last], (np.arange(len(order)) + 1)[last]
-    events, others = max(label.sum(), 1), max((1 - label).sum(), 1)
-    curves = {
-        "roc": ((flagged - hits) / others, hits / events, "1 - specificity", "sensitivity", (0, 1)),
-        "pr": (hits / events, hits / np.maximum(flagged, 1), "recall", "precision", None),
-    }
-    for name, (x, y, x_label, y_label, diagonal) in curves.items():
-        figure, axes = plt.subplots(figsize=(4, 4), dpi=110)
-        axes.step(
-            np.concatenate([[0], x]) if name == "roc" else x,
-            np.concatenate([[0], y]) if name == "roc" else y,
-            where="post",
+def _performance(metrics: Mapping[str, float]) -> list[str]:
+    baselines = [
+        (key, f"AUROC of the baseline {key[9:-6].replace('_', ' ')}")
+        for key in sorted(metrics)
+        if key.startswith("baseline_") and key.endswith("_auroc") and key != "baseline_auroc"
+    ]
+    asked = [*_METRICS[:-2], *baselines, *(_METRICS[-2:] if "champion_auroc" in metrics else ())]
+    budgets = [
+        (f"{budget * 100:g} %", *(_with_span(metrics, f"{name}_top_{percent(budget)}", digits) for name, digits in _BY_BUDGET))
+        for budget in BUDGETS
+    ]  # fmt: skip
+    benefits = [
+        (f"{c * 100:g} %", *(_with_span(metrics, f"{name}_{percent(c)}") for name in ("net_benefit", "standardized_net_benefit", "net_benefit_gain")))
+        for c in THRESHOLDS
+    ]  # fmt: skip
+    return [
+        f"On the test side ({_whole(metrics.get('test_rows', 0))} rows of {_whole(metrics.get('test_persons', 0))} persons, "
+        f"{_whole(metrics.get('test_events', 0))} events). 95 % intervals by resampling persons.",
+        _table(("metric", "value", "interval"), [(label, _number(metrics.get(key)), _bounds(metrics, key)) for key, label in asked]),
+        "When only the top of the list can be looked at:",
+        _table(("flagged", "sensitivity", "positive predictive value", "looked at per event", "median days before the event"), budgets),
+        "Net benefit per row when one acts from a threshold on, the same as a share of the prevalence, and beyond the better of acting on all and on none:",
+        _table(("threshold", "net benefit", "standardized", "beyond all or none"), benefits),
+    ]  # fmt: skip
+
+
+def _gates(model: RiskModel, metrics: Mapping[str, float]) -> str:
+    rows = [
+        (g.name, g.rule, _plain(metrics.get(g.metric)), "yes" if g.holds(metrics) else "**no**")
+        for g in model.gates
+    ]
+    return _table(("gate", "rule", "value", "holds"), rows)
+
+
+def _fairness(model: RiskModel, groups: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not groups:
+        return ["No group was examined: none is declared, or the test side has no row."]
+    rows = [
+        (
+            r["group"], r["level"], *(_cell(r.get(name)) for name in _BY_GROUP),
+            *(_cell(r.get(name)) + _in_brackets(r, name) for name in _MEASURED_BY_GROUP),
         )
-        if diagonal:
-            axes.plot(diagonal, diagonal, linestyle=":", color="grey")
-        else:
-            axes.axhline(label.mean() if len(label) else 0, linestyle=":", color="grey")
-        axes.set(
-            xlabel=x_label,
-            ylabel=y_label,
-            xlim=(0, 1),
-            ylim=(0, 1.02),
-            title=f"{name.upper()} on the test side",
+        for r in groups
+    ]  # fmt: skip
+    header = (
+        "group", "level", "persons", "rows", "events", "mean score", "observed", "AUROC", "observed / expected",
+        "sensitivity", "PPV", "false-positive rate",
+    )  # fmt: skip
+    found = [
+        (name.removeprefix("gap_").replace("_", " "), _number(value)) for name, value in gaps(groups).items()
+    ]
+    return [
+        "Rates are with the top 10 % of the whole test side flagged. A dash: the cell stands for fewer than 11 persons, or would give such a cell away "
+        "by subtraction.",
+        _table(header, rows),
+        "Largest differences between levels that are shown:" if found else "No two levels of a group are shown: gaps cannot be computed.",
+        _table(("group and measure", "gap"), found) if found else "",
+        f"Examined by {', '.join(model.groups) or 'nothing'}. A gap of few persons may be chance: read the intervals. Equal figures do not make a use fair.",
+    ]  # fmt: skip
+
+
+def _open(model: RiskModel, release: str) -> str:
+    return _bullets(
+        (
+            f"Code: carelake {release}, Apache-2.0; the declaration of `{model.name}` in it is the protocol. It was not registered, and the software "
+            "does not know how often earlier versions were judged on the same test side.",
+            "Data: they stay in the lake; the run names the table versions and carries figures of the whole or of at least 11 persons.",
+            "Funding, interests, ethical approval, registration, and involvement of patients and the public are not known to the software: "
+            "who uses the model has to state them.",
         )
-        figure.tight_layout()
-        figure.savefig(folder / f"{name}.png")
-        plt.close(figure)
-    figure, axes = plt.subplots(figsize=(4, 4), dpi=110)
-    bins = np.array_split(np.argsort(score, kind="stable"), max(1, min(10, len(score) // 20)))
-    points = [(score[b].mean(), label[b].mean()) for b in bins if len(b)]
-    axes.plot((0, 1), (0, 1), linestyle=":", color="grey")
-    axes.plot([p for p, _ in points], [o for _, o in points], marker="o")
-    axes.set(
-        xlabel="mean score",
-        ylabel="observed share",
-        xlim=(0, 1),
-        ylim=(0, 1),
-        title="Calibration on the test side",
-    )
-    figure.tight_layout()
-    figure.savefig(folder / "calibration.png")
-    plt.close(figure)
+    )  # fmt: skip
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(c).replace("|", "/") for c in line) + " |" for line in lines)
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "not computable" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _plain(value: float | None) -> str:
+    """A count without decimals, anything else with three."""
+    return _whole(value) if value is not None and float(value).is_integer() else _number(value)
+
+
+def _whole(value: float | None) -> str:
+    return "not recorded" if value is None or not np.isfinite(value) else f"{value:,.0f}"
+
+
+def _span(low: float | None, high: float | None, digits: int = 3) -> str:
+    known = low is not None and high is not None and np.isfinite([low, high]).all()
+    return f"{low:.{digits}f} to {high:.{digits}f}" if known else ""
+
+
+def _bounds(metrics: Mapping[str, Any], key: str, digits: int = 3) -> str:
+    return _span(metrics.get(f"{key}_lower"), metrics.get(f"{key}_upper"), digits)
+
+
+def _with_span(metrics: Mapping[str, float], key: str, digits: int = 3) -> str:
+    span = _bounds(metrics, key, digits)
+    return _number(metrics.get(key), digits) + (f" ({span})" if span else "")
+
+
+def _cell(value: float | int | None) -> str:
+    if value is None or not np.isfinite(value):
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def _in_brackets(row: Mapping[str, Any], name: str) -> str:
+    span = _bounds(row, name)
+    return f" ({span})" if span else ""

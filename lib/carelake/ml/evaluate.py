@@ -1,184 +1,94 @@
-"""How good a probability is: discrimination, calibration, and intervals by resampling persons. Arrays in, numbers out."""
+"""How good a model is on the test side: every figure under one flat name, with intervals by resampling persons."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from carelake.ml.benefit import BUDGETS, at_budgets, benefit, percent
+from carelake.ml.bootstrap import RESAMPLES, bootstrap
+from carelake.ml.calibration import Calibrated, brier, briers, calibration, log_losses, skills
+from carelake.ml.discrimination import Ranking, areas, auprc, auroc, flagged, precisions, ratio
+from carelake.ml.fairness import by_group, gaps
+from carelake.ml.held_out import SMALL_CELL, Floats, HeldOut, persons_behind
+from carelake.ml.logistic import logistic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
-
-SMALL_CELL = 11
-RESAMPLES = 1000
-_EDGE = 1e-6
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """The test side in arrays of one length: person, label (0/1), score (0-1), baseline score, group texts by name."""
-
-    person: NDArray[np.int64]
-    label: Floats
-    score: Floats
-    baseline: Floats
-    groups: dict[str, NDArray[np.str_]]
-
-
-def auroc(label: Floats, score: Floats, weight: Floats | None = None) -> float:
-    """Area under the ROC curve, ties counted half; NaN when one class is absent."""
-    w = np.ones_like(label) if weight is None else weight
-    _, group = np.unique(score, return_inverse=True)
-    events = np.bincount(group, w * label)
-    others = np.bincount(group, w * (1 - label))
-    total = events.sum() * others.sum()
-    below = np.cumsum(others) - others
-    return float((events * (below + others / 2)).sum() / total) if total else float("nan")
-
-
-def auprc(label: Floats, score: Floats, weight: Floats | None = None) -> float:
-    """Average precision (the step-wise area under precision and recall); NaN without an event."""
-    w = np.ones_like(label) if weight is None else weight
-    _, group = np.unique(-score, return_inverse=True)
-    events, rows = np.bincount(group, w * label), np.bincount(group, w)
-    hits, flagged = np.cumsum(events), np.cumsum(rows)
-    if not hits.size or hits[-1] == 0:
-        return float("nan")
-    precision = np.divide(hits, flagged, out=np.zeros_like(hits), where=flagged > 0)
-    return float((precision * events).sum() / hits[-1])
-
-
-def brier(label: Floats, score: Floats, weight: Floats | None = None) -> float:
-    """Mean squared difference between probability and outcome."""
-    w = np.ones_like(label) if weight is None else weight
-    return float((w * (score - label) ** 2).sum() / w.sum()) if w.sum() else float("nan")
-
-
-def logistic(
-    x: Floats, label: Floats, weight: Floats | None = None, offset: Floats | None = None, ridge: float = 1e-6
-) -> Floats:
-    """Coefficients (intercept first) of a logistic regression by Newton steps; `ridge` spares the intercept."""
-    design = np.column_stack([np.ones(len(label)), x])
-    w = np.ones_like(label) if weight is None else weight
-    base = np.zeros_like(label) if offset is None else offset
-    penalty = np.full(design.shape[1], ridge)
-    penalty[0] = 1e-9
-    beta = np.zeros(design.shape[1])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(design @ beta + base, -30, 30)))
-        gradient = design.T @ (w * (label - p)) - penalty * beta
-        hessian = (design * (w * np.maximum(p * (1 - p), 1e-12))[:, None]).T @ design + np.diag(penalty)
-        change = np.clip(np.linalg.solve(hessian, gradient), -5, 5)
-        beta = beta + change
-        if np.abs(change).max() < 1e-8:
-            break
-    return beta
-
-
-def calibration(label: Floats, score: Floats, weight: Floats | None = None) -> tuple[float, float]:
-    """Slope of the outcome on the logit of the score, and intercept with the slope held at 1; ideal is (1, 0).
-
-    NaN when one class is absent or all scores are the same.
-    """
-    w = np.ones_like(label) if weight is None else weight
-    events = float((w * label).sum())
-    used = score[w > 0]
-    if events in (0.0, float(w.sum())) or used.min() == used.max():
-        return float("nan"), float("nan")
-    p = np.clip(score, _EDGE, 1 - _EDGE)
-    logit = np.log(p / (1 - p))
-    slope = logistic(logit[:, None], label, w)[1]
-    intercept = logistic(np.empty((len(label), 0)), label, w, offset=logit)[0]
-    return float(slope), float(intercept)
-
-
-def _all(t: HeldOut, weight: Floats) -> dict[str, float]:
-    slope, intercept = calibration(t.label, t.score, weight)
-    own, base = auroc(t.label, t.score, weight), auroc(t.label, t.baseline, weight)
-    return {
-        "auroc": own, "auprc": auprc(t.label, t.score, weight), "brier": brier(t.label, t.score, weight),
-        "calibration_slope": slope, "calibration_intercept": intercept,
-        "baseline_auroc": base, "auroc_gain": own - base,
-    }  # fmt: skip
-
-
-def bootstrap(
-    person: NDArray[np.int64],
-    statistic: Callable[[Floats], dict[str, float]],
-    seed: int,
-    resamples: int = RESAMPLES,
-) -> dict[str, tuple[float, float]]:
-    """95 % percentile intervals of each statistic of row weights, resampling whole persons with replacement.
-
-    Resamples in which a statistic cannot be computed (one class only) leave its interval to the others.
-    """
-    persons, index = np.unique(person, return_inverse=True)
-    random = np.random.default_rng(seed)
-    drawn: dict[str, list[float]] = {}
-    for _ in range(resamples):
-        times = np.bincount(random.integers(0, len(persons), len(persons)), minlength=len(persons))
-        for name, value in statistic(times[index].astype(np.float64)).items():
-            drawn.setdefault(name, []).append(value)
-    out = {}
-    for name, values in drawn.items():
-        known = np.asarray(values)[np.isfinite(values)]
-        low, high = np.percentile(known, [2.5, 97.5]) if known.size else (float("nan"), float("nan"))
-        out[name] = (float(low), float(high))
-    return out
+__all__ = [
+    "RESAMPLES", "SMALL_CELL", "Floats", "HeldOut", "auprc", "auroc", "bootstrap", "brier", "by_group", "calibration",
+    "evaluate", "gaps", "logistic",
+]  # fmt: skip
 
 
 def evaluate(t: HeldOut, seed: int, resamples: int = RESAMPLES) -> dict[str, float]:
-    """The metrics of the test side, each with `_lower` and `_upper` (95 % by person), and the sizes."""
-    if not len(t.label):
-        return {"test_rows": 0.0, "test_persons": 0.0, "test_events": 0.0}
-    out = _all(t, np.ones_like(t.label))
-    for name, (low, high) in bootstrap(t.person, lambda w: _all(t, w), seed, resamples).items():
-        out[f"{name}_lower"], out[f"{name}_upper"] = low, high
-    out |= {
-        "test_rows": float(len(t.label)), "test_persons": float(len(np.unique(t.person))),
-        "test_events": float(t.label.sum()), "prevalence": float(t.label.mean()), "mean_score": float(t.score.mean()),
-    }  # fmt: skip
-    return out
+    """The metrics of the test side, each with `_lower` and `_upper` (95 % by person), and the sizes.
 
-
-def by_group(t: HeldOut) -> list[dict[str, Any]]:
-    """One dict per group and level: persons, rows, events, AUROC, mean score and observed share.
-
-    A level of fewer than 11 persons, or with fewer than 11 events or non-events, shows no count or figure below that size: counts
-    are None and so is what would give them away. So that no suppressed level can be had by subtraction, the
-    next smallest level of its group is suppressed with it when it stands alone.
+    auroc, auprc, brier, brier_skill, log_loss, calibration_slope, calibration_intercept, observed_expected, ici, e50, e90;
+    net_benefit_*, standardized_net_benefit_*, net_benefit_gain_* per threshold in percent; sensitivity_top_*, ppv_top_*,
+    number_needed_top_*, lead_days_top_* per budget in percent; baseline_<name>_auroc, baseline_auroc (the best of them in
+    the same resample), auroc_gain; champion_auroc and champion_gain when there is a champion. NaN where it cannot be computed
+    or, at a budget, where fewer than 11 persons are flagged (lead times: flagged with an event). Without a row the sizes alone.
     """
-    table: list[dict[str, Any]] = []
-    for name, texts in t.groups.items():
-        cells = []
-        for level in np.unique(texts):
-            at = texts == level
-            cells.append(
-                (str(level), len(np.unique(t.person[at])), int(at.sum()), int(t.label[at].sum()), at)
-            )
-        hidden = {c[0] for c in cells if c[1] < SMALL_CELL}
-        if len(hidden) == 1 and len(cells) > 1:
-            hidden.add(min((c for c in cells if c[0] not in hidden), key=lambda c: (c[1], c[0]))[0])
-        shy = {c[0] for c in cells if min(c[3], c[2] - c[3]) < SMALL_CELL}
-        if len(shy) == 1 and len(cells) > 1:
-            shy.add(min((c for c in cells if c[0] not in shy), key=lambda c: (c[3], c[0]))[0])
-        for level, persons, rows, events, at in cells:
-            row: dict[str, Any] = dict.fromkeys(
-                ("persons", "rows", "events", "auroc", "mean_score", "observed")
-            )
-            row |= {"group": name, "level": level}
-            if level not in hidden:
-                row |= {"persons": persons, "rows": rows, "mean_score": float(t.score[at].mean())}
-                if level not in shy:
-                    row |= {
-                        "events": events,
-                        "observed": events / rows,
-                        "auroc": auroc(t.label[at], t.score[at]),
-                    }
-            table.append(row)
-    return table
+    sizes = {
+        "test_rows": float(len(t.label)), "test_persons": float(len(np.unique(t.person))), "test_events": float(t.label.sum()),
+    }  # fmt: skip
+    if not len(t.label):
+        return sizes
+    measures = measured(t)
+    out = {name: float(values[0]) for name, values in measures(np.ones((1, len(t.label)))).items()}
+    out |= dict.fromkeys(_too_few(t) & out.keys(), float("nan"))
+    for name, bounds in bootstrap(t.person, measures, seed, resamples).items():
+        low, high = bounds if np.isfinite(out[name]) else (float("nan"), float("nan"))
+        out[f"{name}_lower"], out[f"{name}_upper"] = low, high
+    for budget in map(percent, BUDGETS):  # the inverse of a share turns its bounds round
+        for end, of in (("", ""), ("_lower", "_upper"), ("_upper", "_lower")):
+            share = out.get(f"ppv_top_{budget}{of}", float("nan"))
+            out[f"number_needed_top_{budget}{end}"] = 1 / share if share > 0 else float("nan")
+    away = np.full(1, np.nan) if np.isnan(out["ici"]) else Calibrated(t.label, t.score).distances()
+    out |= {"e50": float(np.quantile(away, 0.5)), "e90": float(np.quantile(away, 0.9))}
+    return out | sizes | {"prevalence": float(t.label.mean()), "mean_score": float(t.score.mean())}
+
+
+def measured(t: HeldOut) -> Callable[[Floats], dict[str, Floats]]:
+    """What gives each metric for weights of (resamples, rows), one value per resample. Shape: at least one row."""
+    label, score = t.label, t.score
+    ranking, calibrated = Ranking.of(score), Calibrated(label, score)
+    rivals = {name: Ranking.of(values) for name, values in t.baselines.items()}
+    champion = None if t.champion is None else Ranking.of(t.champion)
+    lead_days = None if t.lead_days is None else np.where(label > 0, t.lead_days, np.nan)
+
+    def measures(weights: Floats) -> dict[str, Floats]:
+        own = ranking.weighed(label, weights)
+        out = {
+            "auroc": areas(own), "auprc": precisions(own), "brier": briers(label, score, weights),
+            "brier_skill": skills(label, score, weights), "log_loss": log_losses(label, score, weights),
+            "observed_expected": ratio(weights @ label, weights @ score),
+        }  # fmt: skip
+        out |= calibrated.measured(weights) | benefit(label, score, weights)
+        out |= at_budgets(own, weights, lead_days)
+        compared = {name: areas(r.weighed(label, weights)) for name, r in rivals.items()}
+        out |= {f"baseline_{name}_auroc": values for name, values in compared.items()}
+        best = np.max(list(compared.values()), axis=0) if compared else np.full(len(weights), np.nan)
+        out |= {"baseline_auroc": best, "auroc_gain": out["auroc"] - best}
+        if champion is not None:
+            theirs = areas(champion.weighed(label, weights))
+            out |= {"champion_auroc": theirs, "champion_gain": out["auroc"] - theirs}
+        return out
+
+    return measures
+
+
+def _too_few(t: HeldOut) -> set[str]:
+    """Metrics at budgets that would stand for fewer than 11 persons: chance, and what happened to somebody."""
+    timed = np.zeros(len(t.label), bool) if t.lead_days is None else (t.label > 0) & np.isfinite(t.lead_days)
+    names = set()
+    for budget in BUDGETS:
+        top = flagged(t.score, budget) > 0
+        if persons_behind(t.person, top) < SMALL_CELL:
+            names |= {f"sensitivity_top_{percent(budget)}", f"ppv_top_{percent(budget)}"}
+        if persons_behind(t.person, top & timed) < SMALL_CELL:
+            names.add(f"lead_days_top_{percent(budget)}")
+    return names

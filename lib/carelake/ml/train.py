@@ -28,9 +28,11 @@ from pyspark.ml.functions import array_to_vector, vector_to_array
 from pyspark.ml.linalg import DenseMatrix
 
 from carelake.ml import tracking as mlflow_store
-from carelake.ml.card import card, plots
+from carelake.ml.card import card
 from carelake.ml.dataset import informative, settled, side, with_folds, with_weights
 from carelake.ml.evaluate import HeldOut, auroc, by_group, evaluate, logistic
+from carelake.ml.logistic import expit
+from carelake.ml.plots import plots
 from carelake.ml.reasons import with_reasons
 from carelake.ml.tracking import Tracking
 
@@ -135,7 +137,7 @@ def train(
             (files / "plots").mkdir()
             plots(tested, files / "plots")
             text = card(
-                model, metrics=metrics, params=params, groups=by_group(tested), tables=tables, as_of=as_of, release=release,
+                model, metrics=metrics, params=params, groups=by_group(tested, model.seed), tables=tables, as_of=as_of, release=release,
                 failed=[f"gate {g.name} does not hold ({g.rule})" for g in model.gates if g.name in failed],
             )  # fmt: skip
             (files / "card.md").write_text(text, encoding="utf-8")
@@ -268,7 +270,7 @@ def _test(model: RiskModel, pipeline: PipelineModel, fit_on: DataFrame, test_sid
     rows = scored.orderBy("person_id", "index_date").collect()
     seen = fit_on.select("label", *model.baseline).collect()
     label = np.array([r["label"] for r in rows], dtype=np.float64)
-    baseline = np.zeros(len(rows))
+    baselines: dict[str, Any] = {"prevalence": np.full(len(rows), np.mean([r["label"] for r in seen]))}
     if model.baseline and rows:
         raw = np.array([[r[b] for b in model.baseline] for r in seen], dtype=np.float64)
         center, spread = np.nanmedian(raw, axis=0), np.nanstd(raw, axis=0)
@@ -278,12 +280,11 @@ def _test(model: RiskModel, pipeline: PipelineModel, fit_on: DataFrame, test_sid
             return (np.where(np.isnan(values), center, values) - center) / spread
 
         beta = logistic(shaped(raw), np.array([r["label"] for r in seen], dtype=np.float64))
-        baseline = (
-            shaped(np.array([[r[b] for b in model.baseline] for r in rows], dtype=np.float64)) @ beta[1:]
-        )
+        asked = np.array([[r[b] for b in model.baseline] for r in rows], dtype=np.float64)
+        baselines["declared"] = expit(beta[0] + shaped(asked) @ beta[1:])
     return HeldOut(
         person=np.array([r["person_id"] for r in rows], dtype=np.int64), label=label,
-        score=np.array([r["score"] for r in rows], dtype=np.float64), baseline=baseline,
+        score=np.array([r["score"] for r in rows], dtype=np.float64), baselines=baselines,
         groups={name: np.array([r[f"group_{name}"] for r in rows]) for name in model.groups},
     )  # fmt: skip
 
