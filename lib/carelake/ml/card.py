@@ -9,9 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
-    from pathlib import Path
 
-    from carelake.ml.evaluate import HeldOut
+    from carelake.ml.explain import Importance
     from carelake.ml.model import RiskModel
 
 _METRICS = (
@@ -39,6 +38,7 @@ def card(
     tables: Mapping[str, int],
     as_of: date,
     release: str,
+    importances: Sequence[Importance] = (),
 ) -> str:
     """The model card in Markdown."""
     verdict = (
@@ -63,7 +63,7 @@ def card(
         "| metric | value | interval |", "|---|---|---|",
         *(f"| {label} | {_number(metrics.get(key))} | {_number(metrics.get(key + '_lower'))} to {_number(metrics.get(key + '_upper'))} |"
           for key, label in _METRICS), "",
-        f"The baseline is a logistic regression on {', '.join(model.baseline) or 'nothing'}, fit on the same training rows.", "",
+        f"The baseline is a logistic regression on {' or on '.join(', '.join(b) for b in model.all_baselines.values()) or 'nothing'}, fit on the same training rows.", "",
         "## Gates", "", "| gate | rule | value | holds |", "|---|---|---|---|",
         *(f"| {g.name} | {g.rule} | {_number(metrics.get(g.metric))} | {'yes' if g.holds(metrics) else '**no**'} |" for g in model.gates), "",
         "## By group", "",
@@ -71,60 +71,7 @@ def card(
         "| group | level | persons | rows | events | AUROC | mean score | observed |", "|---|---|---|---|---|---|---|---|",
         *("| " + " | ".join([str(r["group"]), str(r["level"]), *(_cell(r[c]) for c in ("persons", "rows", "events", "auroc", "mean_score", "observed"))]) + " |"
           for r in groups), "",
+        "## What it goes by", "", *(f"- {i.feature}: AUROC falls by {i.drop:.3f} when it is shuffled" for i in importances), "",
         "## Limits", "", *(f"- {limit}" for limit in model.limits), "",
     ]  # fmt: skip
     return "\n".join(lines)
-
-
-def plots(tested: HeldOut, folder: Path) -> None:
-    """Write roc.png, pr.png and calibration.png into `folder`; nothing when there is no test row."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    label, score = tested.label, tested.score
-    order = np.argsort(-score, kind="stable")
-    last = np.append(np.diff(score[order]) != 0, True) if len(score) else np.empty(0, bool)
-    hits, flagged = np.cumsum(label[order])[last], (np.arange(len(order)) + 1)[last]
-    events, others = max(label.sum(), 1), max((1 - label).sum(), 1)
-    curves = {
-        "roc": ((flagged - hits) / others, hits / events, "1 - specificity", "sensitivity", (0, 1)),
-        "pr": (hits / events, hits / np.maximum(flagged, 1), "recall", "precision", None),
-    }
-    for name, (x, y, x_label, y_label, diagonal) in curves.items():
-        figure, axes = plt.subplots(figsize=(4, 4), dpi=110)
-        axes.step(
-            np.concatenate([[0], x]) if name == "roc" else x,
-            np.concatenate([[0], y]) if name == "roc" else y,
-            where="post",
-        )
-        if diagonal:
-            axes.plot(diagonal, diagonal, linestyle=":", color="grey")
-        else:
-            axes.axhline(label.mean() if len(label) else 0, linestyle=":", color="grey")
-        axes.set(
-            xlabel=x_label,
-            ylabel=y_label,
-            xlim=(0, 1),
-            ylim=(0, 1.02),
-            title=f"{name.upper()} on the test side",
-        )
-        figure.tight_layout()
-        figure.savefig(folder / f"{name}.png")
-        plt.close(figure)
-    figure, axes = plt.subplots(figsize=(4, 4), dpi=110)
-    bins = np.array_split(np.argsort(score, kind="stable"), max(1, min(10, len(score) // 20)))
-    points = [(score[b].mean(), label[b].mean()) for b in bins if len(b)]
-    axes.plot((0, 1), (0, 1), linestyle=":", color="grey")
-    axes.plot([p for p, _ in points], [o for _, o in points], marker="o")
-    axes.set(
-        xlabel="mean score",
-        ylabel="observed share",
-        xlim=(0, 1),
-        ylim=(0, 1),
-        title="Calibration on the test side",
-    )
-    figure.tight_layout()
-    figure.savefig(folder / "calibration.png")
-    plt.close(figure)

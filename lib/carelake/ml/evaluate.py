@@ -21,13 +21,15 @@ _EDGE = 1e-6
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The test side in arrays of one length: person, label (0/1), score (0-1), baseline score, group texts by name."""
+    """The test side in arrays of one length: person, label (0/1), score (0-1), scores of baselines and group texts by name."""
 
     person: NDArray[np.int64]
     label: Floats
     score: Floats
-    baseline: Floats
+    baselines: dict[str, Floats]
     groups: dict[str, NDArray[np.str_]]
+    lead_days: Floats | None = None
+    champion: Floats | None = None
 
 
 def auroc(label: Floats, score: Floats, weight: Floats | None = None) -> float:
@@ -99,7 +101,8 @@ def calibration(label: Floats, score: Floats, weight: Floats | None = None) -> t
 
 def _all(t: HeldOut, weight: Floats) -> dict[str, float]:
     slope, intercept = calibration(t.label, t.score, weight)
-    own, base = auroc(t.label, t.score, weight), auroc(t.label, t.baseline, weight)
+    own = auroc(t.label, t.score, weight)
+    base = max((auroc(t.label, b, weight) for b in t.baselines.values()), default=float("nan"))
     return {
         "auroc": own, "auprc": auprc(t.label, t.score, weight), "brier": brier(t.label, t.score, weight),
         "calibration_slope": slope, "calibration_intercept": intercept,
@@ -146,7 +149,7 @@ def evaluate(t: HeldOut, seed: int, resamples: int = RESAMPLES) -> dict[str, flo
     return out
 
 
-def by_group(t: HeldOut) -> list[dict[str, Any]]:
+def by_group(t: HeldOut, seed: int) -> list[dict[str, Any]]:
     """One dict per group and level: persons, rows, events, AUROC, mean score and observed share.
 
     A level of fewer than 11 persons, or with fewer than 11 events or non-events, shows no count or figure below that size: counts
@@ -182,3 +185,12 @@ def by_group(t: HeldOut) -> list[dict[str, Any]]:
                     }
             table.append(row)
     return table
+
+
+def gaps(groups: list[dict[str, Any]]) -> dict[str, float]:
+    """Highest less lowest AUROC among the shown levels of each group."""
+    found: dict[str, list[float]] = {}
+    for row in groups:
+        if row["auroc"] is not None:
+            found.setdefault(row["group"], []).append(row["auroc"])
+    return {f"auroc_gap_{name}": max(values) - min(values) for name, values in found.items()}

@@ -17,7 +17,11 @@ WEIGHT = RANDOM.integers(0, 4, 400).astype(float)
 
 def held_out(person: list[int], label: list[float], score: list[float], sex: list[str]) -> HeldOut:
     return HeldOut(
-        np.array(person), np.array(label), np.array(score), np.zeros(len(label)), {"sex": np.array(sex)}
+        np.array(person),
+        np.array(label),
+        np.array(score),
+        {"none": np.zeros(len(label))},
+        {"sex": np.array(sex)},
     )
 
 
@@ -74,7 +78,7 @@ def test_persons_are_resampled_whole() -> None:
 
 
 def test_the_interval_is_the_same_for_the_same_seed_and_holds_the_estimate() -> None:
-    t = HeldOut(np.arange(400) // 4, LABEL, SCORE, np.zeros(400), {})
+    t = HeldOut(np.arange(400) // 4, LABEL, SCORE, {"none": np.zeros(400)}, {})
     first, again = evaluate(t, seed=1, resamples=100), evaluate(t, seed=1, resamples=100)
     assert first == again
     assert first["auroc_lower"] < first["auroc"] < first["auroc_upper"]
@@ -85,7 +89,10 @@ def test_small_groups_are_suppressed_and_cannot_be_had_by_subtraction() -> None:
     people = list(range(60))
     sex = ["a"] * 30 + ["b"] * 20 + ["c"] * 10
     label = [1.0, 0.0] * 30
-    table = {r["level"]: r for r in by_group(held_out(people, label, list(np.linspace(0.01, 0.9, 60)), sex))}
+    table = {
+        r["level"]: r
+        for r in by_group(held_out(people, label, list(np.linspace(0.01, 0.9, 60)), sex), seed=1)
+    }
     assert table["a"]["persons"] == 30
     assert table["a"]["events"] == 15
     # c has ten persons: hidden; b, the next smallest, hides it from subtraction
@@ -97,7 +104,8 @@ def test_small_groups_are_suppressed_and_cannot_be_had_by_subtraction() -> None:
 def test_few_events_hide_events_but_not_the_size() -> None:
     label = [1.0] * 5 + [0.0] * 25 + [1.0, 0.0] * 15
     table = {
-        r["level"]: r for r in by_group(held_out(list(range(60)), label, [0.1] * 60, ["a"] * 30 + ["b"] * 30))
+        r["level"]: r
+        for r in by_group(held_out(list(range(60)), label, [0.1] * 60, ["a"] * 30 + ["b"] * 30), seed=1)
     }
     assert (table["a"]["persons"], table["a"]["events"], table["a"]["auroc"], table["a"]["observed"]) == (
         30,
