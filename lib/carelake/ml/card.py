@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import date
 
-    from carelake.ml.explain import Importance
     from carelake.ml.model import RiskModel
 
 _METRICS = (
@@ -38,7 +37,7 @@ def card(
     tables: Mapping[str, int],
     as_of: date,
     release: str,
-    importances: Sequence[Importance] = (),
+    importances: Sequence[tuple[str, float, float, float]] = (),
 ) -> str:
     """The model card in Markdown."""
     verdict = (
@@ -71,7 +70,7 @@ def card(
         "| group | level | persons | rows | events | AUROC | mean score | observed |", "|---|---|---|---|---|---|---|---|",
         *("| " + " | ".join([str(r["group"]), str(r["level"]), *(_cell(r[c]) for c in ("persons", "rows", "events", "auroc", "mean_score", "observed"))]) + " |"
           for r in groups), "",
-        "## What it goes by", "", *(f"- {i.feature}: AUROC falls by {i.drop:.3f} when it is shuffled" for i in importances), "",
+        "## What it goes by", "", *(f"- {words}: AUROC falls by {drop:.3f} when it is shuffled" for words, drop, _, _ in importances), "",
         "## Limits", "", *(f"- {limit}" for limit in model.limits), "",
     ]  # fmt: skip
     return "\n".join(lines)

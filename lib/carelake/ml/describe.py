@@ -41,6 +41,7 @@ def describe(
         if not failed
         else f"**Not approved**: {len(failed)} of {len(model.gates)} gates do not hold. It did not become the champion."
     )
+    words = {f.name: f.words for f in model.features}
     lines = [
         f"# {model.target}", "", verdict, "",
         "## What it is for", "", model.intended_use, "",
@@ -58,7 +59,7 @@ def describe(
         f"- calibration slope {_interval(metrics, 'calibration_slope')}, intercept {_interval(metrics, 'calibration_intercept')}", "",
         "## For whom it is worse", "", *_worse(metrics, groups), "",
         "## What it goes by", "", *(
-            [f"- {i.feature}: AUROC falls by {number(i.drop)} when it is shuffled" for i in importances[:_WORST]]
+            [f"- {words.get(i.feature, i.feature)}: AUROC falls by {number(i.drop)} when it is shuffled" for i in importances[:_WORST]]
             or ["No importance can be computed: the test side has one class only."]
         ), "",
         "## Why it was promoted, or not", "", "| gate | rule | value | holds |", "|---|---|---|---|",

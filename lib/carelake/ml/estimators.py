@@ -75,7 +75,7 @@ def _xgboost(prepared: DataFrame, params: dict[str, Any], seed: int) -> list[Tra
     from xgboost.spark import SparkXGBClassifier
 
     fitted = SparkXGBClassifier(
-        features_col="features", label_col="label", weight_col="weight", prediction_col="class", seed=seed, **params
+        features_col="features", label_col="label", weight_col="weight", prediction_col="class", random_state=seed, **params
     ).fit(prepared)  # fmt: skip
     return [fitted, _slice("rawPrediction")]
 

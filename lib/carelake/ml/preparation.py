@@ -9,8 +9,6 @@ import pyspark.sql.functions as F
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.feature import (
-    Imputer,
-    ImputerModel,
     SQLTransformer,
     StandardScaler,
     VectorAssembler,
@@ -34,6 +32,14 @@ _NAMES = "covariate_names"  # in that column's metadata: what each place of the 
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Of a feature on the training side: the share of rows that lack it, and the median of the others."""
+
+    missing: float
+    median: float
+
+
+@dataclass(frozen=True)
 class Prepared:
     """The fitted stages up to `features`, the name of each place of that vector, and the usual (median) value of each."""
 
@@ -48,38 +54,47 @@ class Prepared:
         return out
 
 
-def prepare(train: DataFrame, names: Sequence[str], missing: Mapping[str, float]) -> Prepared:
-    """Fit missing indicators, medians for what is missing, one vector (`assembled`), standardised (`features`).
+def varying(train: DataFrame, names: Sequence[str]) -> dict[str, Seen]:
+    """What the training side tells of each of `names` that varies there, in one pass; NaN counts as missing."""
+    if not names:
+        return {}
+    values = train.select(
+        F.posexplode(F.array(*[F.expr(f"nanvl(`{n}`, NULL)") for n in names])).alias("_j", "_value")
+    )
+    measured = values.groupBy("_j").agg(
+        F.avg(F.col("_value").isNull().cast("double")), F.percentile_approx("_value", 0.5, 10_000), F.max("_value") > F.min("_value")
+    )  # fmt: skip
+    found = {names[r[0]]: Seen(float(r[1]), float(r[2])) for r in measured.collect() if r[3]}
+    return {n: found[n] for n in names if n in found}
 
-    `names` are the columns that vary, `missing` the missing share of those with gaps. A vector column `covariates` is
-    appended as it is, zeros for what is absent; nothing is centred then, which would fill it (the estimators centre
-    within). It uses no outcome.
+
+def prepare(train: DataFrame, seen: Mapping[str, Seen]) -> Prepared:
+    """Missing indicators, medians for what is missing, one vector (`assembled`), standardised (`features`).
+
+    A vector column `covariates` is appended as it is, zeros for what is absent; nothing is centred then, which would fill it
+    (the estimators centre within). It uses no outcome.
     """
     sparse = COVARIATES in train.columns
-    marks = "".join(f", CAST(`{n}` IS NULL AS DOUBLE) AS `{n}_missing`" for n in missing)
-    inputs = [
-        *(f"{n}_imputed" for n in names),
-        *(f"{n}_missing" for n in missing),
-        *([COVARIATES] if sparse else []),
-    ]
+    gaps = [n for n, s in seen.items() if s.missing > 0]
+    filled = [f"coalesce(nanvl(`{n}`, NULL), {s.median!r}D) AS `{n}_filled`" for n, s in seen.items()]
+    marks = [f"CAST(nanvl(`{n}`, NULL) IS NULL AS DOUBLE) AS `{n}_missing`" for n in gaps]
+    columns = (*seen, *(f"{n}_missing" for n in gaps))
+    inputs = [*(f"{n}_filled" for n in seen), *columns[len(seen) :], *([COVARIATES] if sparse else [])]
     stages: list[Any] = [
-        SQLTransformer(statement=f"SELECT *{marks} FROM __THIS__"),
-        *([Imputer(inputCols=list(names), outputCols=[f"{n}_imputed" for n in names], strategy="median")] if names else []),
+        SQLTransformer(statement=f"SELECT {', '.join(['*', *filled, *marks])} FROM __THIS__"),
         VectorAssembler(inputCols=inputs, outputCol="assembled"),
         StandardScaler(inputCol="assembled", outputCol="features", withMean=not sparse, withStd=True),
-    ]  # fmt: skip
+    ]
     fitted = Pipeline(stages=stages).fit(train)
     scaler: Any = fitted.stages[-1]
     spread = scaler.std.toArray()
-    dense = len(inputs) - sparse
-    columns = (*names, *(f"{n}_missing" for n in missing), *_covariate_names(train, len(spread) - dense))
-    usual = (*_medians(fitted, names), *(float(share > 0.5) for share in missing.values()))
-    return Prepared(
-        tuple(fitted.stages),
-        columns,
-        (*usual, *[0.0] * (len(columns) - len(usual))),
-        dense + int((spread[dense:] > 0).sum()),
+    others = _covariate_names(train, len(spread) - len(columns))
+    usual = (
+        *(s.median for s in seen.values()),
+        *(float(seen[n].missing > 0.5) for n in gaps),
+        *[0.0] * len(others),
     )
+    return Prepared(tuple(fitted.stages), (*columns, *others), usual, int((spread > 0).sum()))
 
 
 def _covariate_names(train: DataFrame, places: int) -> tuple[str, ...]:
@@ -87,11 +102,6 @@ def _covariate_names(train: DataFrame, places: int) -> tuple[str, ...]:
         return ()
     known = train.schema[COVARIATES].metadata.get(_NAMES, [])
     return tuple(known) if len(known) == places else tuple(f"{COVARIATES}[{i}]" for i in range(places))
-
-
-def _medians(fitted: PipelineModel, names: Sequence[str]) -> list[float]:
-    found = [s.surrogateDF.first() for s in fitted.stages if isinstance(s, ImputerModel)]
-    return [float(row[n]) for row in found if row is not None for n in names]
 
 
 def with_survival(train: DataFrame) -> DataFrame:

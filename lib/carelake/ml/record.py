@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import platform
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -133,10 +134,7 @@ def record(
     verdict = {
         "approved": str(not failed).lower(),
         "gates_failed": ", ".join(g.name for g in failed) or "none",
-    } | {
-        f"gate.{g.name}": f"{'holds' if g not in failed else 'does not hold'}: {g.rule}; {_value(known.get(g.metric))}"
-        for g in model.gates
-    }  # fmt: skip
+    } | {f"gate.{g.name}": f"{known.get(g.metric, math.nan):.6g}; {g.rule}; {'does not hold' if g in failed else 'holds'}" for g in model.gates}  # fmt: skip
     described = description[:_LONGEST]
     with _session(tracking) as mlflow, _spark_scratch(tracking) as scratch:
         import mlflow.spark
@@ -173,10 +171,6 @@ def record(
                 client.set_registered_model_alias(registered, CHAMPION, version)
             mlflow.set_tag(_FINGERPRINT, at.fingerprint)
         return Version(version, not failed, at.run_id, known, dict(params))
-
-
-def _value(value: float | None) -> str:
-    return "not computable" if value is None else f"{value:.4g}"
 
 
 def _signature(inputs: Sequence[str], vector: str | None) -> Any:

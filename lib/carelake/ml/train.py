@@ -13,17 +13,17 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
 
 from carelake.core.run import module_text
-from carelake.errors import DeclarationError
+from carelake.errors import ConfigError
 from carelake.ml import tracking as mlflow_store
 from carelake.ml.card import card
 from carelake.ml.cross_validation import cross_validate
-from carelake.ml.dataset import informative, settled, side, with_folds, with_weights
+from carelake.ml.dataset import settled, side, with_folds, with_weights
 from carelake.ml.describe import describe
 from carelake.ml.estimators import fit, require, weights
 from carelake.ml.evaluate import by_group, evaluate, gaps
 from carelake.ml.explain import permutation_importance, write_importances
 from carelake.ml.plots import plots
-from carelake.ml.preparation import COVARIATES, calibration_stages, prepare, with_survival
+from carelake.ml.preparation import COVARIATES, calibration_stages, prepare, varying, with_survival
 from carelake.ml.reasons import with_reasons
 from carelake.ml.record import attempt, record, record_candidate
 from carelake.ml.sizes import Sizes, refusal, sizes_of
@@ -73,7 +73,6 @@ class _Data:
     fit_on: DataFrame
     sizes: Sizes
     names: tuple[str, ...]
-    missing: Mapping[str, float]
     prepared: Prepared
 
 
@@ -106,11 +105,11 @@ def train(
     weighted = with_weights(with_folds(with_survival(train_side), model.folds), sizes.rows, sizes.events)
     fit_on = settled(weighted, sizes.rows).persist()
     try:
-        names, missing = informative(fit_on, [f.name for f in model.features])
-        if not names and COVARIATES not in fit_on.columns:
+        seen = varying(fit_on, [f.name for f in model.features])
+        if not seen and COVARIATES not in fit_on.columns:
             why = f"none of the {len(model.features)} features varies on the training side"
             return TrainResult(model.name, None, False, why_not=why)
-        data = _Data(examples, fit_on, sizes, names, missing, prepare(fit_on, names, missing))
+        data = _Data(examples, fit_on, sizes, tuple(seen), prepare(fit_on, seen))
         why = refusal(model, sizes, data.prepared.varying)
         if why:
             return TrainResult(model.name, None, False, why_not=why)
@@ -153,6 +152,7 @@ def _fit_and_record(
     )
     where = places(data.prepared.columns, data.names)
     importances = permutation_importance(fitted, x, x_label, where, seed=model.seed, spark=spark)
+    words = {f.name: f.words for f in model.features}
     groups = by_group(tested, model.seed)
     dropped = [f.name for f in model.features if f.name not in data.names]
     metrics = evaluate(tested, model.seed) | gaps(groups) | data.sizes.metrics(data.prepared.varying)
@@ -172,7 +172,8 @@ def _fit_and_record(
         plots(tested, files / "plots")
         text = card(
             model, metrics=metrics, params=params, groups=groups, tables=tables, as_of=as_of, release=release,
-            failed=[f"gate {g.name} does not hold ({g.rule})" for g in failed], importances=importances,
+            failed=[f"gate {g.name} does not hold ({g.rule})" for g in failed],
+            importances=[(words.get(i.feature, i.feature), i.drop, i.lower, i.upper) for i in importances],
         )  # fmt: skip
         (files / "card.md").write_text(text, encoding="utf-8")
         own = weights(fitted, width)
@@ -208,19 +209,17 @@ def _listed(names: Sequence[str]) -> str:
     return (", ".join(names[:_LISTED]) or "none") + more
 
 
-def _loaded(
-    model: RiskModel, version: Version, columns: Sequence[str], tracking: Tracking
-) -> tuple[PipelineModel, Mapping[str, Any]]:
-    """The pipeline of a version and its reference. Raises DeclarationError when `columns` lack a feature that it was trained on."""
-    pipeline, reference = mlflow_store.load(tracking, model.registered, version)
+def _check_features(
+    model: RiskModel, version: Version, reference: Mapping[str, Any], columns: Sequence[str]
+) -> None:
+    """Raises ConfigError when the model or the `columns` no longer have a feature that the version was trained on."""
     read = reference.get("inputs", [c for c in reference["columns"] if not c.endswith("_missing")])
-    declared = {f.name for f in model.features}
-    lost = [c for c in read if c not in declared or c not in columns]
+    known = {f.name for f in model.features} & set(columns)
+    lost = [c for c in read if c not in known]
     if lost:
-        raise DeclarationError(
+        raise ConfigError(
             f"model {model.name}: version {version.version} was trained on another feature list, with {_listed(lost)}; train it again"
         )
-    return pipeline, reference
 
 
 def _champion(model: RiskModel, examples: DataFrame, tracking: Tracking) -> PipelineModel | None:
@@ -228,22 +227,31 @@ def _champion(model: RiskModel, examples: DataFrame, tracking: Tracking) -> Pipe
     version = mlflow_store.current(tracking, model.registered)
     if version is None or not version.approved:
         return None
+    pipeline, reference = mlflow_store.load(tracking, model.registered, version)
     try:
-        return _loaded(model, version, examples.columns, tracking)[0]
-    except DeclarationError:
+        _check_features(model, version, reference, examples.columns)
+    except ConfigError:
         return None
+    return pipeline
 
 
 def predict(model: RiskModel, rows: DataFrame, *, tracking: Tracking) -> DataFrame | None:
-    """Scores of `rows` (as `model.dataset` gives them) by the champion, else by the newest candidate; None without either.
-
-    Columns: person_id, index_date, score (0-1), reasons (array of text, strongest first), model, model_version, approved, run_id.
-    Raises DeclarationError when the version was trained on a feature that the model no longer has.
-    """
+    """Scores of `rows` (as `model.dataset` gives them) by the champion, else by the newest candidate; None without either."""
     version = mlflow_store.current(tracking, model.registered)
     if version is None:
         return None
-    pipeline, reference = _loaded(model, version, rows.columns, tracking)
+    return scores(model, rows, version, *mlflow_store.load(tracking, model.registered, version))
+
+
+def scores(
+    model: RiskModel, rows: DataFrame, version: Version, pipeline: PipelineModel, reference: Mapping[str, Any]
+) -> DataFrame:
+    """Scores of `rows` (as `model.dataset` gives them) by a version that is loaded.
+
+    Columns: person_id, index_date, score (0-1), reasons (array of text, strongest first), model, model_version, approved, run_id.
+    Raises ConfigError when the version was trained on a feature that the model no longer has.
+    """
+    _check_features(model, version, reference, rows.columns)
     scored = pipeline.transform(rows).withColumn("score", vector_to_array(F.col("calibrated"))[1])
     return with_reasons(scored, pipeline, reference, model.features).select(
         "*", F.lit(model.name).alias("model"), F.lit(version.version).alias("model_version"),

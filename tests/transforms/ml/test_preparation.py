@@ -12,15 +12,31 @@ from pyspark.ml.linalg import SparseVector, Vectors
 from pyspark.sql import functions as F
 from sklearn.linear_model import LogisticRegression
 
-from carelake.ml.preparation import calibration_stages, prepare, with_survival
+from carelake.ml.preparation import Seen, calibration_stages, prepare, varying, with_survival
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+def test_what_varies_is_told_with_its_median_and_missing_share(spark: SparkSession) -> None:
+    rows = spark.createDataFrame(
+        [
+            (1.0, None, 7.0, None),
+            (2.0, 10.0, 7.0, None),
+            (6.0, float("nan"), 7.0, None),
+            (9.0, 30.0, None, None),
+        ],
+        "a double, b double, c double, d double",
+    )
+    # c is 7 or missing, d never there: neither varies
+    assert varying(rows, ["b", "a", "c", "d"]) == {"b": Seen(0.5, 10.0), "a": Seen(0.0, 2.0)}
+    assert list(varying(rows, ["b", "a"])) == ["b", "a"]
+    assert varying(rows, []) == {}
+
+
 def test_gaps_get_the_median_and_a_mark_and_everything_is_standardised(spark: SparkSession) -> None:
     rows = spark.createDataFrame([(1.0, None), (2.0, 10.0), (6.0, 20.0)], "a double, b double").coalesce(1)
-    made = prepare(rows, ["a", "b"], {"b": 1 / 3})
+    made = prepare(rows, varying(rows, ["a", "b"]))
     assert made.columns == ("a", "b", "b_missing")
     assert made.usual == (2.0, 10.0, 0.0)
     assert made.varying == 3
@@ -40,7 +56,7 @@ def test_a_sparse_column_is_appended_and_stays_sparse(spark: SparkSession) -> No
     rows = spark.createDataFrame(
         [(float(i), v) for i, v in enumerate(vectors)], ["a", "covariates"]
     ).coalesce(1)
-    made = prepare(rows, ["a"], {})
+    made = prepare(rows, varying(rows, ["a"]))
     assert made.columns == ("a", *(f"covariates[{i}]" for i in range(50)))
     assert made.usual == (1.0, *[0.0] * 50)
     assert made.varying == 3  # a, 3 and 7
@@ -58,7 +74,7 @@ def test_names_of_a_sparse_column_come_from_its_metadata(spark: SparkSession) ->
     named = rows.withColumn(
         "covariates", F.col("covariates").alias("x", metadata={"covariate_names": ["316866", "201826"]})
     )
-    assert prepare(named, ["a"], {}).columns == ("a", "316866", "201826")
+    assert prepare(named, varying(named, ["a"])).columns == ("a", "316866", "201826")
 
 
 def test_platt_scaling_is_the_logistic_regression_on_the_margin_and_gives_a_number(

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 
 from carelake.ml.estimators import fit
 from carelake.ml.model import Estimator, Feature, Kind
-from carelake.ml.preparation import calibration_stages, prepare
+from carelake.ml.preparation import calibration_stages, prepare, varying
 from carelake.ml.reasons import _asked_again, _per_unit, _texts, with_reasons
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def linear(spark: SparkSession) -> tuple[DataFrame, PipelineModel, dict[str, lis
     frame = spark.createDataFrame(
         rows, "person_id int, label double, weight double, visits double, lab double, age double"
     ).coalesce(1).withColumn("index_date", F.lit("2024-01-01"))  # fmt: skip
-    made = prepare(frame, ["visits", "lab", "age"], {"lab": 0.25})
+    made = prepare(frame, varying(frame, ["visits", "lab", "age"]))
     stages = fit(Estimator("logistic"), {"regParam": 0.01}, made.transform(frame), 1)
     ends = calibration_stages(np.array([0.0, 1, 0, 1]), np.array([-1.0, 1, 1, 2]), spark)
     return (
