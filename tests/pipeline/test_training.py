@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import csv
+import platform
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
 import pytest
+from pyspark.ml.classification import LogisticRegressionModel, RandomForestClassificationModel
+from pyspark.sql import functions as F
 
 from carelake.core.table import Field, Table
+from carelake.errors import ConfigError
 from carelake.ml.model import Estimator, Feature, Gate, Kind, RiskModel
+from carelake.ml.record import attempt, record_candidate
+from carelake.ml.tracking import current, load
 from carelake.ml.train import Tracking, predict, train
 
 if TYPE_CHECKING:
@@ -139,9 +146,12 @@ def test_the_run_carries_plots_card_importances_and_table_versions(
     assert "**Approved**" in card
     assert "`gold/toy_features` 3" in card
     with (files / "feature_importances.csv").open() as f:
-        ranked = [r["feature"] for r in csv.DictReader(f)]
+        lines = list(csv.DictReader(f))
+    ranked = [r["feature"] for r in lines]
+    assert all(float(r["auroc_drop"]) > 0.02 for r in lines[:2])
+    assert {r["feature"] for r in lines if r["missing_weight"]} == {"lab"}
     assert set(ranked[:2]) == {"visits", "lab"}
-    assert set(ranked) == {"visits", "lab", "noise", "age", "lab_missing"}
+    assert set(ranked) == {"visits", "lab", "noise", "age"}
     run_ = mlflow.MlflowClient(tracking.uri, tracking.uri).get_run(trained.run_id)
     assert run_.data.params["table.gold/toy_features"] == "3"
     assert run_.data.tags["release"] == "0.0.1"
@@ -158,7 +168,9 @@ def test_the_same_fingerprint_trains_nothing(trained, examples: DataFrame, track
     )
     client = mlflow.MlflowClient(tracking.uri, tracking.uri)
     experiment = client.get_experiment_by_name("carelake/toy")
-    assert len(client.search_runs([experiment.experiment_id])) == 1
+    runs = client.search_runs([experiment.experiment_id])
+    assert [r.info.run_id for r in runs if "mlflow.parentRunId" not in r.data.tags] == [trained.run_id]
+    assert len(runs) == 1 + 3
 
 
 def test_scores_are_probabilities_with_reasons_and_no_value(
@@ -183,15 +195,38 @@ def test_scores_are_probabilities_with_reasons_and_no_value(
         assert not ({"no recent blood lead on record", "higher blood lead than usual"} <= set(r.reasons))
 
 
-def test_scores_do_not_depend_on_the_order_of_training(
+def stages(tracking: Tracking, version: str) -> list[Any]:
+    known = current(tracking, MODEL.registered)
+    assert known is not None
+    assert known.version == version
+    return load(tracking, MODEL.registered, known)[0].stages
+
+
+def test_the_same_rows_in_another_order_give_the_same_model_to_the_bit(
     trained, examples: DataFrame, tracking: Tracking, tmp_path: Path
 ) -> None:  # type: ignore[no-untyped-def]
     other = Tracking(f"sqlite:///{tmp_path}/other.db", (tmp_path / "a").as_uri())
     shuffled = examples.orderBy("noise").repartition(5)
-    again = run(MODEL, shuffled, other, "abc123")
-    assert {k: round(v, 9) for k, v in again.metrics.items()} == {
-        k: round(v, 9) for k, v in trained.metrics.items()
-    }
+    again = run(MODEL, shuffled, other, "another")
+    assert again.metrics == trained.metrics
+    first, second = stages(tracking, trained.version), stages(other, again.version)
+    linear = [[s for s in side if isinstance(s, LogisticRegressionModel)] for side in (first, second)]
+    assert len(linear[0]) == 2  # the winner and the calibration
+    for one, two in zip(*linear, strict=True):
+        assert (one.coefficients.toArray() == two.coefficients.toArray()).all()
+        assert one.intercept == two.intercept
+
+
+def test_trees_too_are_the_same_to_the_bit(examples: DataFrame, tmp_path: Path) -> None:
+    trees = replace(MODEL, estimator=(Estimator("random_forest", {}, {"numTrees": 5, "maxDepth": 3}),))
+    texts = []
+    for name, rows in (("one", examples), ("two", examples.orderBy("noise").repartition(5))):
+        own = Tracking(f"sqlite:///{tmp_path}/{name}.db", str(tmp_path / name))
+        version = run(trees, rows, own, name).version
+        forest = next(s for s in stages(own, version) if isinstance(s, RandomForestClassificationModel))
+        texts.append(forest.toDebugString.split("\n", 1)[1])  # the first line has a random name
+    assert "If (feature" in texts[0]
+    assert texts[0] == texts[1]
 
 
 def test_a_failed_gate_leaves_the_champion_where_it_was(
@@ -230,5 +265,137 @@ def test_too_few_events_are_said_and_nothing_is_registered(examples: DataFrame, 
     own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
     result = run(MODEL, examples.where("person_id <= 2"), own, "f1")
     assert (result.version, result.trained, result.approved) == (None, False, False)
-    assert "needs 3 persons" in result.why_not
+    assert "needs 10 persons with the event and 10 without; it has" in result.why_not
     assert predict(MODEL, examples, tracking=own) is None
+    assert (
+        mlflow.MlflowClient(own.uri, own.uri).search_experiments(filter_string="name LIKE 'carelake/%'") == []
+    )
+
+
+def test_one_class_and_features_that_do_not_vary_are_said(examples: DataFrame, tmp_path: Path) -> None:
+    own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
+    said = run(MODEL, examples.withColumn("label", F.lit(0.0)), own, "f1").why_not
+    assert "one class only" in said
+    flat = replace(MODEL, features=tuple(f for f in MODEL.features if f.name in ("constant", "empty")))
+    assert run(flat, examples, own, "f2").why_not == "none of the 2 features varies on the training side"
+    strict = replace(MODEL, min_events_per_variable=1000.0)
+    assert "the model asks for 1000" in run(strict, examples, own, "f3").why_not
+    assert predict(MODEL, examples, tracking=own) is None
+
+
+def test_candidates_are_nested_runs_with_their_folds(trained, tracking: Tracking) -> None:  # type: ignore[no-untyped-def]
+    client = mlflow.MlflowClient(tracking.uri, tracking.uri)
+    experiment = client.get_experiment_by_name("carelake/toy")
+    nested = client.search_runs(
+        [experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{trained.run_id}'", order_by=["attributes.run_name"]
+    )  # fmt: skip
+    assert [r.info.run_name for r in nested] == [
+        "boosted_trees(maxDepth=2, maxIter=3)", "logistic(maxIter=30, regParam=0.01)", "logistic(maxIter=30, regParam=0.1)",
+    ]  # fmt: skip
+    best = max(r.data.metrics["cv_auroc"] for r in nested)
+    assert best == trained.metrics["cv_auroc"]
+    for r in nested:
+        folds = client.get_metric_history(r.info.run_id, "fold_auroc")
+        assert [m.step for m in folds] == [0, 1, 2]
+        assert np.mean([m.value for m in folds]) == pytest.approx(r.data.metrics["cv_auroc"])
+        assert client.list_artifacts(r.info.run_id) == []  # margins of persons stay out of MLflow
+    assert nested[1].data.params == {"estimator": "logistic", "regParam": "0.01", "maxIter": "30"}
+
+
+def test_a_reviewer_finds_use_gates_environment_and_schema(trained, tracking: Tracking) -> None:  # type: ignore[no-untyped-def]
+    client = mlflow.MlflowClient(tracking.uri, tracking.uri)
+    run_ = client.get_run(trained.run_id)
+    tags = run_.data.tags
+    assert (tags["target"], tags["intended_use"]) == ("An event within a year", "To test training.")
+    assert tags["population"] == "SYNTHETIC numbers from a random generator."
+    assert tags["gate.discriminates"].startswith("0.")
+    assert tags["gate.discriminates"].endswith("; auroc_lower at least 0.5; holds")
+    assert run_.data.metrics["gate.slope"] == trained.metrics["calibration_slope"]
+    assert (tags["env.pyspark"], tags["env.python"]) == (version("pyspark"), platform.python_version())
+    assert len(tags["code"]) == 16
+    assert run_.data.params["features_constant"] == "constant, empty"
+    assert trained.metrics["features_dropped"] == 2
+    # 5 columns: visits, lab, noise, age, and that the lab is missing
+    assert trained.metrics["candidate_variables"] == 5
+    at = client.get_model_version("carelake.toy", trained.version)
+    for text in (tags["mlflow.note.content"], at.description):
+        assert "## For whom it is worse" in text
+        assert "**Approved**" in text
+        assert "| discriminates | auroc_lower at least 0.5 |" in text
+    assert at.tags["gate.slope"] == tags["gate.slope"]
+    assert "To test training." in client.get_registered_model("carelake.toy").description
+    signature = mlflow.models.get_model_info(f"models:/carelake.toy/{trained.version}").signature
+    assert signature.inputs.input_names() == ["visits", "lab", "noise", "age"]
+    assert {str(t) for t in signature.inputs.input_types()} == {"DataType.double"}
+    assert signature.outputs.input_names() == ["prediction"]
+    info = mlflow.models.get_model_info(f"models:/carelake.toy/{trained.version}")
+    assert info.saved_input_example_info is None
+
+
+class Killed(BaseException):
+    """As when the process is told to end."""
+
+
+def test_a_killed_training_goes_on_with_the_candidates_that_were_judged(
+    trained, examples: DataFrame, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
+    client = mlflow.MlflowClient(own.uri, own.uri)
+    with pytest.raises(Killed), attempt(
+        own, experiment=MODEL.experiment, registered=MODEL.registered, fingerprint="abc123"
+    ) as first:  # fmt: skip
+        # what the first two candidates of a real training left behind, with figures that no fit would give
+        for regularisation, aurocs in ((0.01, (0.999, 0.998, 0.997)), (0.1, (0.1, 0.2, 0.3))):
+            record_candidate(
+                own, first, words=f"logistic(maxIter=30, regParam={regularisation:g})", kind="logistic",
+                params={"maxIter": 30, "regParam": regularisation}, folds=aurocs, auroc=float(np.mean(aurocs)),
+            )  # fmt: skip
+        raise Killed
+    assert client.get_run(first.run_id).info.status == "FAILED"
+    assert predict(MODEL, examples, tracking=own) is None
+    result = run(MODEL, examples, own, "abc123")
+    # they were not fitted again: their figures are still those, and the best of them won
+    assert result.trained
+    assert result.metrics["cv_auroc"] == pytest.approx(0.998)
+    experiment = client.get_experiment_by_name("carelake/toy")
+    runs = client.search_runs([experiment.experiment_id])
+    nested = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == result.run_id]
+    assert sorted(r.info.run_name.split("(")[0] for r in nested) == ["boosted_trees", "logistic", "logistic"]
+    assert len(runs) == 2 + 3
+    # its margins were made again: the calibration is that of a training in one go
+    assert result.metrics["calibration_slope"] == trained.metrics["calibration_slope"]
+    # another fingerprint is another training
+    with attempt(own, experiment=MODEL.experiment, registered=MODEL.registered, fingerprint="other") as at:
+        assert at.known == {}
+
+
+def test_a_version_trained_on_a_feature_that_is_no_more_is_refused_by_name(
+    trained, examples: DataFrame, tracking: Tracking
+) -> None:  # type: ignore[no-untyped-def]
+    fewer = replace(MODEL, features=tuple(f for f in MODEL.features if f.name != "lab"))
+    with pytest.raises(ConfigError, match="was trained on another feature list, with lab; train it again"):
+        predict(fewer, examples.where("split = 'score'"), tracking=tracking)
+    more = replace(MODEL, features=(*MODEL.features, Feature("sex", "sex")))
+    assert predict(more, examples.where("split = 'score'"), tracking=tracking) is not None
+
+
+def test_survival_competes_where_the_cohort_carries_times(examples: DataFrame, tmp_path: Path) -> None:
+    own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
+    cohort = replace(
+        COHORT,
+        fields=(*COHORT.fields, Field("days_to_event", "int", "t"), Field("followup_days", "int", "f")),
+    )
+    aft = Estimator("survival_aft", fixed={"time_at_risk_days": 365.0, "maxIter": 50})
+    model = replace(MODEL, cohort=cohort, estimator=(aft,))
+    timed = examples.withColumns({
+        "days_to_event": F.expr("CASE WHEN label = 1 THEN 365D - least(300D, 100D * visits) END"),
+        "followup_days": F.lit(365.0),
+    })  # fmt: skip
+    result = run(model, timed, own, "f1")
+    assert result.trained
+    assert result.metrics["auroc"] > 0.7
+    scored = predict(model, timed.where("split = 'score'"), tracking=own)
+    assert scored is not None
+    rows = scored.collect()
+    assert all(0 < r.score < 1 for r in rows)
+    assert "more visits in the last year than usual" in max(rows, key=lambda r: r.score).reasons

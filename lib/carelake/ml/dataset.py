@@ -8,8 +8,6 @@ import pyspark.sql.functions as F
 from pyspark.sql import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyspark.sql import DataFrame
 
 ROWS_PER_PARTITION = 20_000
@@ -40,13 +38,3 @@ def settled(frame: DataFrame, rows: int) -> DataFrame:
     """The same rows in a fixed order in few partitions, so that sums of doubles, and so the model, repeat exactly."""
     parts = max(1, -(-rows // ROWS_PER_PARTITION))
     return frame.repartition(parts, "person_id").sortWithinPartitions("person_id", "index_date")
-
-
-def informative(train: DataFrame, names: Sequence[str]) -> tuple[tuple[str, ...], dict[str, float]]:
-    """Names of the features that vary on the training side, and of those sometimes missing the missing share."""
-    values = train.select(F.posexplode(F.array(*[F.col(n) for n in names])).alias("_j", "_value"))
-    measured = values.groupBy("_j").agg(
-        F.avg(F.col("_value").isNull().cast("double")), (F.max("_value") > F.min("_value"))
-    )
-    found = {names[r[0]]: r[1] for r in measured.collect() if r[2]}
-    return tuple(n for n in names if n in found), {n: found[n] for n in names if found.get(n, 0.0) > 0}

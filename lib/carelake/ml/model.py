@@ -8,6 +8,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import pyspark.sql.functions as F
+
 from carelake.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -60,9 +62,17 @@ class Feature:
         return f"no recent {self.words} on record"
 
 
+ESTIMATORS = ("logistic", "random_forest", "boosted_trees", "survival_aft", "xgboost")
+SURVIVAL = ("days_to_event", "followup_days")  # columns of a cohort that survival_aft asks for
+TIME_AT_RISK = "time_at_risk_days"  # its fixed parameter: the day by which the event is predicted
+
+
 @dataclass(frozen=True)
 class Estimator:
-    """A kind of classifier (`logistic` or `boosted_trees`) with the grid that cross-validation tries."""
+    """One of ESTIMATORS with the grid that cross-validation tries; parameters bear the names of Spark's (or XGBoost's) own.
+
+    `survival_aft` also needs the fixed parameter `time_at_risk_days`.
+    """
 
     kind: str
     grid: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -100,11 +110,15 @@ Dataset = Callable[["DataFrame", "DataFrame"], "DataFrame"]
 class RiskModel:
     """A declared risk model.
 
-    `cohort` has person_id, index_date, split (train, test, unused, score) and a boolean `label`; of one that holds several tasks, `task` names
-    the rows. Where the outcome is an amount (`top_share`), the label is whether a row's `amount` is above zero and among that share of the highest of its
-    index date. `feature_table` has the same key and a column for each of `features`. `baseline` names the few features that the model must beat. `groups` gives, for
-    the audit, SQL text over the feature table by which the test side is cut. `estimator` lists the candidates; the best
-    by cross-validation on the training side is taken.
+    `cohort` has person_id, index_date, split (train, test, unused, score) and a boolean `label`; of one that holds several tasks, `task`
+    names the rows. Where the outcome is an amount (`top_share`), the label is whether a row's `amount` is above zero and among that share of the
+    highest of its index date. `feature_table` has the same key and a column for each of `features`. `baselines` names sets of few columns of
+    the feature table that the model must beat; `baseline` is one more, called by its columns. `groups` gives, for the audit, SQL text over the
+    feature table by which the test side is cut. `estimator` lists the candidates; the best by cross-validation on the training side is taken.
+
+    Training is refused below `min_events` persons with, or without, the event, and below `min_events_per_variable` of them
+    for each candidate variable. The latter is off unless declared: the penalties of the estimators allow less than the ten
+    of Peduzzi et al. (1996, doi:10.1016/S0895-4356(96)00236-3), and the figure is a metric that a gate may hold.
     """
 
     name: str
@@ -120,6 +134,9 @@ class RiskModel:
     task: str | None = None
     top_share: float | None = None
     baseline: tuple[str, ...] = ()
+    baselines: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    min_events: int = 10
+    min_events_per_variable: float = 0.0
     groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     folds: int = 3
     seed: int = 20240901
@@ -127,9 +144,8 @@ class RiskModel:
     def __post_init__(self) -> None:
         """Refuse a wrong declaration at import. Raises DeclarationError."""
         columns = set(self.feature_table.columns)
-        absent = [f.name for f in self.features if f.name not in columns] + [
-            b for b in self.baseline if b not in columns
-        ]
+        named = [*(f.name for f in self.features), *(c for b in self.all_baselines.values() for c in b)]
+        absent = [name for name in dict.fromkeys(named) if name not in columns]
         if absent:
             raise DeclarationError(
                 f"model {self.name}: {self.feature_table.name} has no column {', '.join(absent)}"
@@ -144,11 +160,25 @@ class RiskModel:
             raise DeclarationError(
                 f"model {self.name}: {self.cohort.name} has no column {', '.join(sorted(needed))}"
             )
-        wrong = [e.kind for e in self.estimator if e.kind not in {"logistic", "boosted_trees"}]
+        wrong = [e.kind for e in self.estimator if e.kind not in ESTIMATORS]
         if wrong or not self.estimator:
             raise DeclarationError(f"model {self.name}: unknown estimator {', '.join(wrong) or 'none given'}")
+        survival = [e for e in self.estimator if e.kind == "survival_aft"]
+        if survival and not set(SURVIVAL) <= set(self.cohort.columns):
+            raise DeclarationError(
+                f"model {self.name}: survival_aft needs {' and '.join(SURVIVAL)} in {self.cohort.name}"
+            )
+        if any(e.fixed.get(TIME_AT_RISK, 0) <= 0 for e in survival):
+            raise DeclarationError(
+                f"model {self.name}: survival_aft needs {TIME_AT_RISK} among its fixed parameters"
+            )
         if not self.gates or not self.intended_use.strip():
             raise DeclarationError(f"model {self.name}: gates and intended use are part of a model")
+
+    @property
+    def all_baselines(self) -> dict[str, tuple[str, ...]]:
+        """The declared baselines by name."""
+        return ({"_".join(self.baseline): self.baseline} if self.baseline else {}) | dict(self.baselines)
 
     @property
     def experiment(self) -> str:
@@ -160,32 +190,36 @@ class RiskModel:
         """Name of the registered model."""
         return f"carelake.{self.name}"
 
-    def dataset(self, features: DataFrame, cohort: DataFrame) -> DataFrame:
-        """One row per person and index date: key, split, label (double, NULL open), times, features, and `group_*` texts.
+    def asked(self, cohort: DataFrame) -> DataFrame:
+        """The rows of `cohort` that this model asks about, their `label` as it means it (boolean, NULL open)."""
+        rows = cohort if self.task is None else cohort.where(f"task = '{self.task}'")
+        if self.top_share is None:
+            return rows
+        # whom care costs most is asked of all people of a day, whichever side they are on: a definition, not a prediction
+        bound = f"percentile(amount, {1 - self.top_share}) OVER (PARTITION BY index_date)"
+        return rows.withColumn("label", F.expr(f"amount > 0 AND amount >= {bound}"))
 
-        Times (days_to_event, followup_days, as doubles) are there when the cohort has them.
+    def dataset(self, features: DataFrame, cohort: DataFrame) -> DataFrame:
+        """One row per person and index date: key, split, label (double, NULL open), features, and `group_*` texts.
+
+        With them the columns of baselines, and `days_to_event` and `followup_days` where the cohort has them, as doubles.
         """
         groups = [
             f"coalesce(cast(({sql}) AS string), 'unknown') AS group_{name}"
             for name, sql in self.groups.items()
         ]
-        rows = cohort if self.task is None else cohort.where(f"task = '{self.task}'")
-        label = "label"
-        if self.top_share is not None:
-            # whom care costs most is asked of one day's people, whichever side they are on: a definition, not a prediction
-            bound = f"percentile(amount, {1 - self.top_share}) OVER (PARTITION BY index_date)"
-            rows = rows.selectExpr("*", f"amount > 0 AND amount >= {bound} AS _top")
-            label = "_top"
-        times = [
-            f"cast({c} AS double) AS {c}" for c in ("days_to_event", "followup_days") if c in cohort.columns
-        ]
-        asked = rows.selectExpr(
-            "person_id", "index_date", "split", f"cast({label} AS double) AS label", *times
+        times = [c for c in SURVIVAL if c in self.cohort.columns]
+        asked = self.asked(cohort).selectExpr(
+            "person_id", "index_date", "split", "cast(label AS double) AS label",
+            *[f"cast(`{c}` AS double) AS `{c}`" for c in times],
+        )  # fmt: skip
+        columns = dict.fromkeys(
+            [*(f.name for f in self.features), *(c for b in self.all_baselines.values() for c in b)]
         )
         known = features.selectExpr(
             "person_id",
             "index_date",
-            *[f"cast(`{f.name}` AS double) AS `{f.name}`" for f in self.features],
+            *[f"cast(`{c}` AS double) AS `{c}`" for c in columns],
             *groups,
         )
         return asked.join(known, ["person_id", "index_date"], how="inner")

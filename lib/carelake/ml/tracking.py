@@ -130,64 +130,6 @@ def find(tracking: Tracking, registered: str, fingerprint: str) -> Version | Non
     return None
 
 
-def record(
-    tracking: Tracking,
-    *,
-    experiment: str,
-    registered: str,
-    fingerprint: str,
-    model: PipelineModel,
-    params: Mapping[str, str],
-    metrics: Mapping[str, float],
-    tags: Mapping[str, str],
-    files: Path,
-    reference: Mapping[str, Any],
-    failed: tuple[str, ...],
-) -> Version:
-    """Log one run and register its model; `champion` moves to it only when no gate `failed`.
-
-    The fingerprint is written last, so that a run that was killed half way is never taken for a finished one.
-    """
-    known = {
-        name: float(value) for name, value in metrics.items() if value == value and abs(value) != float("inf")
-    }
-    with _session(tracking) as mlflow, _spark_scratch(tracking) as scratch:
-        import mlflow.spark
-
-        client = mlflow.MlflowClient()
-        with mlflow.start_run(
-            experiment_id=_experiment(client, tracking, experiment), run_name=registered
-        ) as active:
-            run_id = active.info.run_id
-            mlflow.log_params(dict(params))
-            mlflow.log_metrics(known)
-            mlflow.set_tags(
-                {**tags, "approved": str(not failed).lower(), "gates_failed": ", ".join(failed) or "none"}
-            )
-            mlflow.log_artifacts(str(files))
-            mlflow.log_dict(dict(reference), _REFERENCE)
-            info = mlflow.spark.log_model(
-                model, "model", dfs_tmpdir=scratch, pip_requirements=_requirements()
-            )
-            # not by log_model's registered_model_name, which prints
-            if not client.search_registered_models(f"name = '{registered}'"):
-                client.create_registered_model(registered)
-            version = str(
-                client.create_model_version(
-                    registered, info.model_uri, run_id, model_id=info.model_id
-                ).version
-            )
-            for name, value in (
-                ("approved", str(not failed).lower()),
-                ("gates_failed", ", ".join(failed) or "none"),
-            ):
-                client.set_model_version_tag(registered, version, name, value)
-            if not failed:
-                client.set_registered_model_alias(registered, CHAMPION, version)
-            mlflow.set_tag(_FINGERPRINT, fingerprint)
-        return Version(version, not failed, run_id, known, dict(params))
-
-
 def current(tracking: Tracking, registered: str) -> Version | None:
     """The champion, else the newest candidate of a finished run, else None."""
     from mlflow.exceptions import MlflowException

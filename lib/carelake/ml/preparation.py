@@ -1,0 +1,138 @@
+"""From the columns of the examples to the vector that estimators take, and from a margin to a probability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyspark.sql.functions as F
+from pyspark.ml import Pipeline, PipelineModel
+from pyspark.ml.classification import LogisticRegression
+from pyspark.ml.feature import (
+    SQLTransformer,
+    StandardScaler,
+    VectorAssembler,
+)
+from pyspark.ml.functions import array_to_vector
+from pyspark.ml.linalg import DenseMatrix, Vectors
+from pyspark.ml.regression import IsotonicRegression
+
+from carelake.ml.model import SURVIVAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyspark.ml import Transformer
+    from pyspark.sql import DataFrame, SparkSession
+
+    from carelake.ml.evaluate import Floats
+
+COVARIATES = "covariates"  # an optional vector column of the examples, sparse as a rule
+_NAMES = "covariate_names"  # in that column's metadata: what each place of the vector is
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Of a feature on the training side: the share of rows that lack it, and the median of the others."""
+
+    missing: float
+    median: float
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The fitted stages up to `features`, the name of each place of that vector, and the usual (median) value of each."""
+
+    stages: Sequence[Transformer]
+    columns: tuple[str, ...]
+    usual: tuple[float, ...]
+    varying: int
+
+    def transform(self, rows: DataFrame) -> DataFrame:
+        """The rows with `features`."""
+        out: DataFrame = PipelineModel(list(self.stages)).transform(rows)
+        return out
+
+
+def varying(train: DataFrame, names: Sequence[str]) -> dict[str, Seen]:
+    """What the training side tells of each of `names` that varies there, in one pass; NaN counts as missing."""
+    if not names:
+        return {}
+    values = train.select(
+        F.posexplode(F.array(*[F.expr(f"nanvl(`{n}`, NULL)") for n in names])).alias("_j", "_value")
+    )
+    measured = values.groupBy("_j").agg(
+        F.avg(F.col("_value").isNull().cast("double")), F.percentile_approx("_value", 0.5, 10_000), F.max("_value") > F.min("_value")
+    )  # fmt: skip
+    found = {names[r[0]]: Seen(float(r[1]), float(r[2])) for r in measured.collect() if r[3]}
+    return {n: found[n] for n in names if n in found}
+
+
+def prepare(train: DataFrame, seen: Mapping[str, Seen]) -> Prepared:
+    """Missing indicators, medians for what is missing, one vector (`assembled`), standardised (`features`).
+
+    A vector column `covariates` is appended as it is, zeros for what is absent; nothing is centred then, which would fill it
+    (the estimators centre within). It uses no outcome.
+    """
+    sparse = COVARIATES in train.columns
+    gaps = [n for n, s in seen.items() if s.missing > 0]
+    filled = [f"coalesce(nanvl(`{n}`, NULL), {s.median!r}D) AS `{n}_filled`" for n, s in seen.items()]
+    marks = [f"CAST(nanvl(`{n}`, NULL) IS NULL AS DOUBLE) AS `{n}_missing`" for n in gaps]
+    columns = (*seen, *(f"{n}_missing" for n in gaps))
+    inputs = [*(f"{n}_filled" for n in seen), *columns[len(seen) :], *([COVARIATES] if sparse else [])]
+    stages: list[Any] = [
+        SQLTransformer(statement=f"SELECT {', '.join(['*', *filled, *marks])} FROM __THIS__"),
+        VectorAssembler(inputCols=inputs, outputCol="assembled"),
+        StandardScaler(inputCol="assembled", outputCol="features", withMean=not sparse, withStd=True),
+    ]
+    fitted = Pipeline(stages=stages).fit(train)
+    scaler: Any = fitted.stages[-1]
+    spread = scaler.std.toArray()
+    others = _covariate_names(train, len(spread) - len(columns))
+    usual = (
+        *(s.median for s in seen.values()),
+        *(float(seen[n].missing > 0.5) for n in gaps),
+        *[0.0] * len(others),
+    )
+    return Prepared(tuple(fitted.stages), (*columns, *others), usual, int((spread > 0).sum()))
+
+
+def _covariate_names(train: DataFrame, places: int) -> tuple[str, ...]:
+    if not places:
+        return ()
+    known = train.schema[COVARIATES].metadata.get(_NAMES, [])
+    return tuple(known) if len(known) == places else tuple(f"{COVARIATES}[{i}]" for i in range(places))
+
+
+def with_survival(train: DataFrame) -> DataFrame:
+    """Add `days` (to the event, else of follow-up; at least half a day) and `censor` (1 event, 0 none seen) where known."""
+    if not set(SURVIVAL) <= set(train.columns):
+        return train
+    return train.withColumns({
+        "days": F.expr("CASE WHEN coalesce(days_to_event, followup_days) IS NOT NULL THEN greatest(0.5D, coalesce(days_to_event, followup_days)) END"),
+        "censor": F.expr("CAST(days_to_event IS NOT NULL AS DOUBLE)"),
+    })  # fmt: skip
+
+
+def calibration_stages(label: Floats, margin: Floats, spark: SparkSession) -> list[Transformer]:
+    """Platt scaling of the margin (`calibrated`, a vector), and its probability of the event as a number (`prediction`).
+
+    Unweighted logistic regression of the outcome on the out-of-fold margin; a slope above zero never reverses the order.
+    Platt (1999), Probabilistic outputs for support vector machines.
+    """
+    pairs = spark.createDataFrame(
+        [(float(y), float(m)) for y, m in zip(label, margin, strict=True)], "label double, _margin double"
+    )
+    platt = LogisticRegression(
+        featuresCol="margin", labelCol="label", predictionCol="calibrated_class", probabilityCol="calibrated",
+        rawPredictionCol="calibrated_raw", lowerBoundsOnCoefficients=DenseMatrix(1, 1, [1e-3]), maxIter=30,
+    ).fit(pairs.select("label", array_to_vector(F.array("_margin")).alias("margin")).coalesce(1))  # fmt: skip
+    # Spark ML takes a number out of a vector in no transformer; the isotonic fit of 0 -> 0, 1 -> 1 is the identity
+    line = spark.createDataFrame(
+        [(0.0, Vectors.dense(1.0, 0.0), 1.0), (1.0, Vectors.dense(0.0, 1.0), 1.0)],
+        ["label", "calibrated", "weight"],
+    ).coalesce(1)
+    number = IsotonicRegression(
+        featuresCol="calibrated", labelCol="label", predictionCol="prediction", featureIndex=1
+    ).fit(line)
+    return [platt, number]
