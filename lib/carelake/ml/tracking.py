@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-from carelake.errors import UsageError
+from carelake.errors import ConfigError, RegistryError, UsageError
+from carelake.ml import stages
 
 # said before MLflow is imported: nothing is sent anywhere, no bars on the terminal
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# a server that is down is told from a slow one in seconds, not in minutes
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,10 +31,17 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.ml import PipelineModel
 
-CHAMPION = "champion"
 TABLE = "table."  # begins the names of parameters that say which version of a table was read
 _FINGERPRINT = "carelake.fingerprint"
 _REFERENCE = "reference.json"
+_DOWN = {
+    "INTERNAL_ERROR",
+    "TEMPORARILY_UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
+    "REQUEST_LIMIT_EXCEEDED",
+    "ENDPOINT_NOT_FOUND",
+}
+_REFUSED = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 _PINNED = ("mlflow", "pyspark", "numpy", "pandas")
 
 
@@ -71,7 +82,7 @@ def _local(artifact_root: str) -> Path | None:
 
 @contextlib.contextmanager
 def _session(tracking: Tracking) -> Iterator[Any]:
-    """MLflow pointed at `tracking`, quiet."""
+    """MLflow pointed at `tracking`, quiet. Raises RegistryError when its server cannot be reached, ConfigError when it refuses."""
     import mlflow
 
     loggers = [logging.getLogger(n) for n in ("mlflow", "mlflow.store.db.utils", "mlflow.spark", "alembic")]
@@ -82,9 +93,46 @@ def _session(tracking: Tracking) -> Iterator[Any]:
     mlflow.set_tracking_uri(tracking.uri)
     try:
         yield mlflow
+    except Exception as e:
+        told = _in_words(e, tracking.uri)
+        if told is None:
+            raise
+        raise told from None
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _in_words(error: Exception, uri: str) -> ConfigError | None:
+    """What a failure to ask the server means; None for any other failure."""
+    code = getattr(error, "error_code", None)
+    remote = uri.startswith(("http://", "https://"))
+    place = urlparse(uri)
+    shown = f"{place.scheme}://{place.hostname}{f':{place.port}' if place.port else ''}"  # a URI may hold a password
+    if remote and code in _REFUSED:
+        return ConfigError(
+            f"the MLflow server {shown} refuses access: see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN"
+        )
+    library = type(error).__module__.split(".")[0]
+    unreached = library in ("requests", "urllib3") or (
+        library == "sqlalchemy" and type(error).__name__ == "OperationalError"
+    )
+    if (remote and code in _DOWN) or unreached:
+        return RegistryError(f"the MLflow server {shown} cannot be reached or fails: see MLFLOW_TRACKING_URI")
+    return None
+
+
+def reach(tracking: Tracking) -> None:
+    """Ask the server anything. Raises RegistryError when it cannot be reached."""
+    with _session(tracking) as mlflow:
+        mlflow.MlflowClient().search_registered_models(max_results=1)
+
+
+@contextlib.contextmanager
+def session(tracking: Tracking) -> Iterator[Any]:
+    """A client of the server. Raises RegistryError when it cannot be reached, ConfigError when it refuses."""
+    with _session(tracking) as mlflow:
+        yield mlflow.MlflowClient()
 
 
 @contextlib.contextmanager
@@ -126,6 +174,7 @@ def find(tracking: Tracking, registered: str, fingerprint: str) -> Version | Non
         client = mlflow.MlflowClient()
         for version, run in _finished(client, registered):
             if run.data.tags.get(_FINGERPRINT) == fingerprint:
+                stages.settle(client, registered, version)
                 return _version(client, version, run)
     return None
 
@@ -144,9 +193,11 @@ def record(
     reference: Mapping[str, Any],
     failed: tuple[str, ...],
 ) -> Version:
-    """Log one run and register its model; `champion` moves to it only when no gate `failed`.
+    """Log one run and register its model as a candidate; it becomes champion only when no gate `failed` and it is not worse than
+    the champion.
 
-    The fingerprint is written last, so that a run that was killed half way is never taken for a finished one.
+    The fingerprint is written last, so that a run that was killed half way is never taken for a finished one; promoted is
+    only what a finished run made.
     """
     known = {
         name: float(value) for name, value in metrics.items() if value == value and abs(value) != float("inf")
@@ -177,28 +228,29 @@ def record(
                     registered, info.model_uri, run_id, model_id=info.model_id
                 ).version
             )
-            for name, value in (
-                ("approved", str(not failed).lower()),
-                ("gates_failed", ", ".join(failed) or "none"),
-            ):
+            tagged = {
+                "approved": str(not failed).lower(), "gates_failed": ", ".join(failed) or "none", stages.STAGE: stages.CANDIDATE,
+            }  # fmt: skip
+            held_back = stages.worse_than_champion(known)
+            if held_back and stages.champion(client, registered):
+                tagged[stages.HELD_BACK] = held_back
+            elif not failed:
+                tagged[stages.DUE] = "every gate holds"
+            for name, value in tagged.items():
                 client.set_model_version_tag(registered, version, name, value)
-            if not failed:
-                client.set_registered_model_alias(registered, CHAMPION, version)
             mlflow.set_tag(_FINGERPRINT, fingerprint)
+        stages.settle(client, registered, client.get_model_version(registered, version))
         return Version(version, not failed, run_id, known, dict(params))
 
 
 def current(tracking: Tracking, registered: str) -> Version | None:
     """The champion, else the newest candidate of a finished run, else None."""
-    from mlflow.exceptions import MlflowException
-
     with _session(tracking) as mlflow:
         client = mlflow.MlflowClient()
-        try:
-            champion = client.get_model_version_by_alias(registered, CHAMPION)
-            return _version(client, champion, client.get_run(champion.run_id))
-        except MlflowException:
-            pass  # no such model or no such alias: look for a candidate
+        champion = stages.champion(client, registered)
+        if champion is not None:
+            version = client.get_model_version(registered, champion)
+            return _version(client, version, client.get_run(version.run_id))
         for version, run in _finished(client, registered):
             return _version(client, version, run)
     return None

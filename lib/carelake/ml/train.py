@@ -31,8 +31,10 @@ from carelake.ml import tracking as mlflow_store
 from carelake.ml.card import card, plots
 from carelake.ml.dataset import informative, settled, side, with_folds, with_weights
 from carelake.ml.evaluate import HeldOut, auroc, by_group, evaluate, logistic
+from carelake.ml.profile import training_profile
 from carelake.ml.reasons import with_reasons
-from carelake.ml.tracking import Tracking
+from carelake.ml.registry import gate_tags
+from carelake.ml.tracking import Tracking, Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,7 +118,9 @@ def train(
             [*preparation.stages, classifier, _margin(), _calibrator(best, fit_on.sparkSession)]
         )
         columns = [*names, *(f"{n}_missing" for n in missing)]
-        reference = {"columns": columns, "medians": _medians(preparation, names, missing)}
+        reference = {
+            "columns": columns, "medians": _medians(preparation, names, missing), "profile": training_profile(pipeline, fit_on, names),
+        }  # fmt: skip
         tested = _test(model, pipeline, fit_on, side(examples, "test"))
         metrics = evaluate(tested, model.seed) | {
             "cv_auroc": best.auroc, "train_rows": float(rows), "train_events": float(events),
@@ -143,7 +147,7 @@ def train(
             version = mlflow_store.record(
                 tracking, experiment=model.experiment, registered=model.registered, fingerprint=fingerprint, model=pipeline,
                 params=params | {f"{mlflow_store.TABLE}{name}": str(v) for name, v in tables.items()}, metrics=metrics,
-                tags={"release": release, "target": model.target}, files=files, reference=reference, failed=failed,
+                tags={"release": release, "target": model.target} | gate_tags(model.gates, metrics), files=files, reference=reference, failed=failed,
             )  # fmt: skip
         prepared.unpersist()
     finally:
@@ -155,14 +159,20 @@ def train(
 
 
 def predict(model: RiskModel, rows: DataFrame, *, tracking: Tracking) -> DataFrame | None:
-    """Scores of `rows` (as `model.dataset` gives them) by the champion, else by the newest candidate; None without either.
-
-    Columns: person_id, index_date, score (0-1), reasons (array of text, strongest first), model, model_version, approved, run_id.
-    """
+    """Scores of `rows` (as `model.dataset` gives them) by the champion, else by the newest candidate; None without either."""
     version = mlflow_store.current(tracking, model.registered)
     if version is None:
         return None
-    pipeline, reference = mlflow_store.load(tracking, model.registered, version)
+    return scores(model, rows, version, *mlflow_store.load(tracking, model.registered, version))
+
+
+def scores(
+    model: RiskModel, rows: DataFrame, version: Version, pipeline: PipelineModel, reference: Mapping[str, Any]
+) -> DataFrame:
+    """Scores of `rows` (as `model.dataset` gives them) by a version that is loaded.
+
+    Columns: person_id, index_date, score (0-1), reasons (array of text, strongest first), model, model_version, approved, run_id.
+    """
     scored = pipeline.transform(rows).withColumn("score", vector_to_array(F.col("calibrated"))[1])
     return with_reasons(scored, pipeline, reference, model.features).select(
         "*", F.lit(model.name).alias("model"), F.lit(version.version).alias("model_version"),
@@ -297,9 +307,3 @@ def _write_importances(file: Path, columns: Sequence[str], classifier: Any) -> N
         out.writerow(["feature", "coefficient" if linear else "importance"])
         ranked = sorted(zip(columns, values.tolist(), strict=True), key=lambda r: -abs(r[1]))
         out.writerows(ranked)
-
-
-def current_version(model: RiskModel, *, tracking: Tracking) -> str | None:
-    """The version that `predict` would use, with its approval; None when there is none."""
-    version = mlflow_store.current(tracking, model.registered)
-    return None if version is None else f"{version.version}:{version.approved}"
