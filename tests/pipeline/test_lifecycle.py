@@ -28,6 +28,8 @@ from carelake.pipeline import Run
 from carelake.scores.model_monitor import MODEL_MONITOR
 from carelake.scores.risk_score import RISK_SCORE
 from carelake.scores.score_history import SCORE_HISTORY
+from carelake.silver.conformed.encounter import ENCOUNTER
+from tests.helpers import runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -395,3 +397,57 @@ def test_as_outcomes_become_known_they_are_held_against_the_scores_of_their_day(
     assert rows["2024-01-01", "score"].retrain_proposed
     assert "the scores have moved" in rows["2024-01-01", "score"].reason
     assert not rows["2023-01-01", "score"].retrain_proposed
+
+
+def test_the_jobs_of_the_command_line_train_score_ask_reproduce_and_roll_back(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "lake"
+    lake = DeltaLake(spark, str(root))
+    people(spark, lake, DAY)
+    seen = ENCOUNTER.conform(spark.sql("SELECT TIMESTAMP'2023-01-01 08:00:00' AS start_datetime"))
+    lake.replace(ENCOUNTER, seen.selectExpr("*", "'r' AS _run"), {"run": "r"})
+    for name in list(catalog().models):
+        monkeypatch.delitem(catalog().models, name)
+    monkeypatch.setitem(catalog().models, "toy", MODEL)
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", closed_port())
+    with pytest.raises(RegistryError):
+        runs.run(spark, root, {}, job="train")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert not (root / cache.PLACE).exists()
+
+    (told,) = runs.run(spark, root, {}, job="train")["models"]
+    assert (told["version"], told["approved"]) == ("1", True)
+    assert cache.kept(lake.storage) is not None  # a training is enough to score without the registry
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", closed_port())
+    capsys.readouterr()
+    note = runs.run(spark, root, {}, job="score")
+    assert note["registry"] == "cached"
+    assert (
+        "registry: cannot be reached; scored with the versions that the lake keeps" in capsys.readouterr().out
+    )
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert len(scores(spark, root)) == 150
+
+    note = runs.run(spark, root, {}, job="score")
+    assert note["registry"] == "live"
+    assert all(s["skipped"] for s in note["steps"] if s["table"] == RISK_SCORE.name)
+
+    capsys.readouterr()
+    someone = scores(spark, root)[4][0]
+    note = runs.run(spark, root, {}, "--person", str(someone), job="score")
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert (answer["person_id"], answer["rank"], answer["of"]) == (someone, 5, 150)
+    assert str(someone) not in json.dumps(note)
+
+    run_id = registry.listing(where(root), "carelake.toy")[0].run_id
+    note = runs.run(spark, root, {}, "--reproduce", run_id, job="train")
+    assert "reproduced: toy: " in capsys.readouterr().out
+    assert note["reproduced"]["differing"] == ()
+    with pytest.raises(ConfigError, match="nothing to go back to"):
+        runs.run(spark, root, {}, "--rollback", "toy", job="models")
+    runs.run(spark, root, {}, "--promote", "toy=1", job="models")
+    assert "models: toy: version 1 is champion" in capsys.readouterr().out
