@@ -237,16 +237,12 @@ def test_no_value_of_a_person_is_in_mlflow(spark: SparkSession, trained: Path) -
     assert not [p for p in store.rglob("*.csv") if len(p.read_text().splitlines()) > 20]
 
 
-def test_a_run_is_made_again_from_its_id_until_a_table_version_is_gone(
+def test_a_run_made_again_with_other_code_says_so_and_without_its_rows_names_the_table(
     spark: SparkSession, trained: Path, tmp_path: Path
 ) -> None:
     root = copied(trained, tmp_path)
     (version,) = registry.listing(where(root), "carelake.toy")
     people(spark, DeltaLake(spark, str(root)), DAY, more_visits=1.0)  # the head is another version by now
-    made = lifecycle.reproduce(begin(spark, root, DAY), version.run_id)
-    assert (made.differing, made.same_rows_and_code) == ((), True)
-    assert made.compared > 15
-    assert [v.version for v in registry.listing(where(root), "carelake.toy")] == ["1"]
     changed = lifecycle.reproduce(begin(spark, root, DAY, OTHER), version.run_id)
     assert "auroc" in changed.differing or "brier" in changed.differing
     assert not changed.same_rows_and_code
@@ -400,11 +396,15 @@ def test_as_outcomes_become_known_they_are_held_against_the_scores_of_their_day(
 
 
 def test_the_jobs_of_the_command_line_train_score_ask_reproduce_and_roll_back(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    root = tmp_path / "lake"
+    root = copied(trained, tmp_path)
+    shutil.rmtree(root / cache.PLACE)
     lake = DeltaLake(spark, str(root))
-    people(spark, lake, DAY)
     seen = ENCOUNTER.conform(spark.sql("SELECT TIMESTAMP'2023-01-01 08:00:00' AS start_datetime"))
     lake.replace(ENCOUNTER, seen.selectExpr("*", "'r' AS _run"), {"run": "r"})
     for name in list(catalog().models):
@@ -419,11 +419,12 @@ def test_the_jobs_of_the_command_line_train_score_ask_reproduce_and_roll_back(
     assert not (root / cache.PLACE).exists()
 
     (told,) = runs.run(spark, root, {}, job="train")["models"]
-    assert (told["version"], told["approved"]) == ("1", True)
+    assert (told["version"], told["approved"], told["trained"]) == ("1", True, False)
     assert cache.kept(lake.storage) is not None  # a training is enough to score without the registry
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", closed_port())
     capsys.readouterr()
+    people(spark, lake, DAY)  # other versions of the tables: there is something to score
     note = runs.run(spark, root, {}, job="score")
     assert note["registry"] == "cached"
     assert (
@@ -446,7 +447,9 @@ def test_the_jobs_of_the_command_line_train_score_ask_reproduce_and_roll_back(
     run_id = registry.listing(where(root), "carelake.toy")[0].run_id
     note = runs.run(spark, root, {}, "--reproduce", run_id, job="train")
     assert "reproduced: toy: " in capsys.readouterr().out
-    assert note["reproduced"]["differing"] == ()
+    assert (note["reproduced"]["differing"], note["reproduced"]["same_rows_and_code"]) == ((), True)
+    assert note["reproduced"]["compared"] > 15
+    assert [v.version for v in registry.listing(where(root), "carelake.toy")] == ["1"]
     with pytest.raises(ConfigError, match="nothing to go back to"):
         runs.run(spark, root, {}, "--rollback", "toy", job="models")
     runs.run(spark, root, {}, "--promote", "toy=1", job="models")

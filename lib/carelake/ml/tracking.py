@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 TABLE = "table."  # begins the names of parameters that say which version of a table was read
 _FINGERPRINT = "carelake.fingerprint"
 _REFERENCE = "reference.json"
+_URI = "MLFLOW_TRACKING_URI"
 _DOWN = {
     "INTERNAL_ERROR",
     "TEMPORARILY_UNAVAILABLE",
@@ -90,7 +91,13 @@ def _session(tracking: Tracking) -> Iterator[Any]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     # stays set: mlflow.get_tracking_uri() cannot tell "unset" from its default, which is the working directory
+    given = os.environ.get(_URI)
     mlflow.set_tracking_uri(tracking.uri)
+    os.environ.pop(
+        _URI, None
+    )  # MLflow sets it; another lake of this process is not to take it for what a user said
+    if given is not None:
+        os.environ[_URI] = given
     try:
         yield mlflow
     except Exception as e:
