@@ -163,20 +163,13 @@ def keep(run: Run, found: Mapping[str, Version | None]) -> None:
 def predicted(
     run: Run, model: RiskModel, version: Version, rows: DataFrame
 ) -> tuple[DataFrame, Mapping[str, Any]]:
-    """Scores of rows of `model.dataset`, and the reference values of the version. Raises ConfigError when it asks for other features."""
+    """Scores of rows of `model.dataset`, and the reference values of the version."""
     from carelake.ml import cache
     from carelake.ml.tracking import load
     from carelake.ml.train import scores
 
     kept = cache.load(run.lake.storage, model.name, version)
     pipeline, reference = kept or load(tracking(run.lake.root), model.registered, version)
-    known = {f.name for f in model.features}
-    lost = [c for c in reference["columns"] if c not in known and c.removesuffix("_missing") not in known]
-    if lost:
-        raise ConfigError(
-            f"model {model.name}: version {version.version} was trained on features that are not declared any more "
-            f"({', '.join(lost)}): train it anew"
-        )
     return scores(model, rows, version, pipeline, reference), reference
 
 

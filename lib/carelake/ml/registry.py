@@ -139,11 +139,12 @@ def mark_reproducible(tracking: Tracking, run: Made, said: str) -> None:
 
 
 def compared(
-    was: Mapping[str, float], now: Mapping[str, float], within: float, besides: Any = ("champion_",)
+    was: Mapping[str, float], now: Mapping[str, float], within: float, besides: Any = ("champion_", "gate.")
 ) -> tuple[list[str], int]:
     """Names of metrics that differ by more than `within` or are on one side alone, and how many were compared.
 
-    Left out are those whose name begins with one of `besides`: they compare with another model, or tell of the clock.
+    Left out are those whose name begins with one of `besides`: they compare with another model, or are named twice;
+    and those in seconds.
     """
     names = sorted(n for n in {*was, *now} if not n.startswith(tuple(besides)) and not n.endswith("_seconds"))
     return [n for n in names if n not in was or n not in now or not abs(was[n] - now[n]) <= within], len(

@@ -93,6 +93,24 @@ def worse_than_champion(metrics: Mapping[str, float]) -> str | None:
     return f"{CHAMPION_GAIN} is {gain:.3f}, and has to be at least {-MARGIN:g}"
 
 
+def admit(
+    client: Any, registered: str, version: str, failed: Sequence[str], metrics: Mapping[str, float]
+) -> None:
+    """Tag a new version as a candidate, with the gates that it `failed`; `settle` promotes it once its run has ended, if it may."""
+    tags = {
+        "approved": str(not failed).lower(),
+        "gates_failed": ", ".join(failed) or "none",
+        STAGE: CANDIDATE,
+    }
+    worse = worse_than_champion(metrics)
+    if worse and champion(client, registered):
+        tags[HELD_BACK] = worse
+    elif not failed:
+        tags[DUE] = "every gate holds"
+    for name, value in tags.items():
+        client.set_model_version_tag(registered, version, name, value)
+
+
 def promote(client: Any, registered: str, version: str, reason: str) -> None:
     """Make the version champion and archive who was. Once more after a death half way ends in the same state."""
     client.set_model_version_tag(registered, version, DUE, reason)

@@ -235,16 +235,7 @@ def record(
                     registered, info.model_uri, run_id, model_id=info.model_id
                 ).version
             )
-            tagged = {
-                "approved": str(not failed).lower(), "gates_failed": ", ".join(failed) or "none", stages.STAGE: stages.CANDIDATE,
-            }  # fmt: skip
-            held_back = stages.worse_than_champion(known)
-            if held_back and stages.champion(client, registered):
-                tagged[stages.HELD_BACK] = held_back
-            elif not failed:
-                tagged[stages.DUE] = "every gate holds"
-            for name, value in tagged.items():
-                client.set_model_version_tag(registered, version, name, value)
+            stages.admit(client, registered, version, failed, known)
             mlflow.set_tag(_FINGERPRINT, fingerprint)
         stages.settle(client, registered, client.get_model_version(registered, version))
         return Version(version, not failed, run_id, known, dict(params))
