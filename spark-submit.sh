@@ -8,7 +8,7 @@
 DELTA=io.delta:delta-spark_4.2_2.13:4.4.0
 SPARK_VERSION=4.2
 SCALA_VERSION=2.13
-JOBS="pipeline to_bronze to_silver to_gold train score stream quality maintain export erase report generate"
+JOBS="pipeline to_bronze to_silver to_gold train score models stream quality maintain export erase report generate"
 
 unset CDPATH
 self=${BASH_SOURCE[0]}

@@ -29,6 +29,8 @@ ELSEWHERE = {
     "silver/link/person_history": "`pipeline.py`, from `silver/link/person` before and after the run",
     "silver/link/concept_change": "`pipeline.py`, from `silver/link/event` before and after a run that mapped anew",
     "gold/risk_score": "`learning.py`, from the predictions of `models/*` on their cohort and features",
+    "gold/score_history": "`learning.py`, from `gold/risk_score` of each run and what was published before",
+    "gold/model_monitor": "`learning.py`, from the training reference of `models/*`, those scored, and outcomes that became known",
 }
 
 HEAD = """# Tables

@@ -31,6 +31,7 @@ JOBS = {
     "to_gold": "derive cohorts, measures and features",
     "train": "train the risk models",
     "score": "score people with the models",
+    "models": "list the versions of the models, promote one, or roll back",
     "maintain": "compact small files, cluster large tables, remove versions that nobody needs",
     "quality": "check the lake, its files, or print its digest",
     "report": "write the report page",
@@ -77,8 +78,25 @@ def parser(job: str) -> argparse.ArgumentParser:
         p.add_argument(
             "--plan", action="store_true", help="print what would run and the lineage; run nothing"
         )
-    if job in ("pipeline", "train", "score"):
+    if job in ("pipeline", "train", "score", "models"):
         p.add_argument("--model", default="all", metavar="NAME|all", help="which models")
+    if job == "train":
+        p.add_argument(
+            "--reproduce", metavar="RUN_ID", help="make this run again, register nothing, compare the metrics"
+        )
+    if job == "score":
+        p.add_argument(
+            "--person", type=int, metavar="PERSON_ID", help="print one person's scores; write nothing"
+        )
+    if job == "models":
+        change = p.add_mutually_exclusive_group()
+        change.add_argument(
+            "--rollback", metavar="NAME", help="the version that was champion before is champion again"
+        )
+        change.add_argument(
+            "--promote", metavar="NAME=VERSION", help="make a version champion that passed its gates"
+        )
+        p.add_argument("--reason", default="", metavar="TEXT", help="why, for the history; name no patient")
     if job == "quality":
         p.add_argument("--digest", action="store_true", help="print per table a hash of its rows")
         p.add_argument("--storage", action="store_true", help="verify files and log")
@@ -179,7 +197,7 @@ def _run(job: str, options: argparse.Namespace, note: dict[str, Any]) -> int:
     given = tuple(_given(text, config) for text in getattr(options, "source", []))
     lake = options.lake if not is_local(options.lake) else str(Path(options.lake).absolute())
     until = getattr(options, "until", None)
-    needs_models = job in ("train", "score") or (
+    needs_models = job in ("train", "score", "models") or (
         job == "pipeline" and until not in ("bronze", "silver", "gold")
     )
     if needs_models and not is_local(lake) and "MLFLOW_TRACKING_URI" not in os.environ:
@@ -193,6 +211,10 @@ def _run(job: str, options: argparse.Namespace, note: dict[str, Any]) -> int:
             raise InputError(
                 f"source {s.name}: the path {s.path} does not exist: give a file, folder or glob that does"
             )
+    if job == "models" and not (options.rollback or options.promote):
+        from carelake.jobs import list_models
+
+        return list_models(options.model, config, lake, note)
     from carelake.jobs import perform
 
     if needs_models:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import ModuleType
 
-# Written from more than tables: the links before and after a run; a model's predictions.
-WRITTEN_BY_THE_PIPELINE = frozenset(
-    {"silver/link/person_history", "silver/link/concept_change", "gold/risk_score"}
-)
+# Written from more than tables: the links before and after a run; a model's predictions and what becomes of them.
+WRITTEN_BY_THE_PIPELINE = frozenset({
+    "silver/link/person_history", "silver/link/concept_change", "gold/risk_score", "gold/score_history", "gold/model_monitor",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,10 @@ class ConfigError(CarelakeError):
     exit_code = 10
 
 
+class RegistryError(ConfigError):
+    """The MLflow server that keeps runs and models cannot be reached."""
+
+
 class InputError(CarelakeError):
     """A given path is missing, empty or unreadable."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from carelake import learning, quality
+from carelake import learning, lifecycle, quality
 from carelake.bronze.books import recover
 from carelake.bronze.table import bronze_table
+from carelake.catalog import catalog
 from carelake.core import lease
 from carelake.core.jvm import java
 from carelake.core.lake import DeltaLake
@@ -53,6 +55,8 @@ def perform(
         return 0
     if job == "quality" and (options.digest or options.storage):
         return _inspect(config, lake, options, note)
+    if getattr(options, "person", None) is not None or getattr(options, "reproduce", None):
+        return _ask(config, lake, options, note)
     note["run_id"] = new_run_id(last_run(lake))
     with lease.held(lake.storage, note["run_id"], lake.cancel) as held:
         lake.guard = held.renew
@@ -106,6 +110,14 @@ def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any
     if job == "maintain":
         _maintain(run, note)
         return
+    if job == "models":
+        print(
+            f"models: {lifecycle.change(run, rollback=options.rollback, promoted=options.promote, reason=options.reason)}",
+            flush=True,
+        )
+        return
+    if job == "train" or (job == "pipeline" and until in ("train", "score", "report")):
+        learning.reach(run.lake.root)  # before anything is landed
     if job in ("pipeline", "to_silver") and until != "bronze":
         for name in (
             run.lacking_vocabulary()
@@ -127,8 +139,13 @@ def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any
         run.gate()
     if job == "train" or (job == "pipeline" and until in ("train", "score", "report")):
         learning.train(run, options.model)
+    if job == "train":
+        learning.keep(run, learning.versions(run, learning.chosen(run, "all"))[0])
     if job == "score" or (job == "pipeline" and until in ("score", "report")):
-        learning.score(run, options.model)
+        live = learning.score(run, options.model)
+        note["registry"] = "live" if live else "cached"
+        if not live:
+            print("registry: cannot be reached; scored with the versions that the lake keeps", flush=True)
         run.after_scores()
         run.gate()
     run.publish()
@@ -141,7 +158,7 @@ def _report(run: Run, note: dict[str, Any]) -> None:
     if run.published_new or not run.lake.storage.exists(PLACE):
         omop = [t for n, t in sorted(run.catalog.declared.items()) if n.startswith("silver/omop/")]
         write(
-            run.lake, omop, run.catalog.models.values(), learning.tracking(run.lake.root),
+            run.lake, omop, learning.chosen(run, "all"), learning.tracking(run.lake.root),
             as_of=str(run.settings()["as_of"]), synthetic=run.is_sample,
         )  # fmt: skip
     note["last_lines"] = [f"{name}: {uri}" for name, uri in learning.links(run.lake.root).items()]
@@ -198,6 +215,39 @@ def _inspect(config: Config, lake: DeltaLake, options: argparse.Namespace, note:
         if faults:
             raise QualityGateError(f"{len(faults)} faults of storage")
     note["status"] = "succeeded"
+    return 0
+
+
+def _ask(config: Config, lake: DeltaLake, options: argparse.Namespace, note: dict[str, Any]) -> int:
+    """Questions about what was published: a person's score, a run made again. Nothing is written to the lake."""
+    before = published(lake)
+    lake.pinned |= {name: p.version for name, p in before.items()}
+    job = "train" if getattr(options, "reproduce", None) else "score"
+    run = Run(config, lake, RunLog(lake, "", job, now()), Progress(), (), before=before)
+    if job == "score":
+        print(json.dumps(lifecycle.person(run, options.person, options.model), indent=1), flush=True)
+    else:
+        made = lifecycle.reproduce(run, options.reproduce)
+        note["reproduced"] = asdict(made)
+        if made.differing:
+            other = "" if made.same_rows_and_code else "; rows or code are not those of the run"
+            raise QualityGateError(
+                f"run {options.reproduce} of {made.model} was not reproduced: {len(made.differing)} of {made.compared} metrics "
+                f"differ ({', '.join(made.differing)}){other}"
+            )
+        print(
+            f"reproduced: {made.model}: {made.compared} metrics are equal to {lifecycle.EQUAL:g}", flush=True
+        )
+    note["status"] = "succeeded"
+    return 0
+
+
+def list_models(name: str, config: Config, root: str, note: dict[str, Any]) -> int:
+    """Print the versions of the models. Needs no Spark session. Raises ConfigError for an unknown name."""
+    found = lifecycle.listed(learning.named(learning.declared(catalog(), config), name), root)
+    for line in lifecycle.lines(found):
+        print(line, flush=True)
+    note |= {"status": "succeeded", "lake": root, "models": lifecycle.noted(found)}
     return 0
 
 

@@ -113,6 +113,7 @@ def test_nothing_is_written_outside_the_lake_and_others_may_not_look_into_it(fiv
         "gold",
         "ops",
         "mlflow",
+        "models",
         "report",
     }
     assert stat.S_IMODE(five_lake.lake.stat().st_mode) == 0o700

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import platform
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from carelake.ml import stages
+from carelake.ml.registry import gate_tags
 from carelake.ml.tracking import (
     _FINGERPRINT,
     _REFERENCE,
-    CHAMPION,
     Tracking,
     Version,
     _experiment,
@@ -123,10 +123,12 @@ def record(
     failed: Sequence[Gate],
     description: str,
 ) -> Version:
-    """End the attempt: log its run and register the model; `champion` moves to it only when no gate `failed`.
+    """End the attempt: log its run and register the model as a candidate; it becomes champion only when no gate `failed` and it is not
+    worse than the champion.
 
     `inputs` are the columns that the pipeline reads (doubles), `vector` the name of a vector column among them. The
-    fingerprint is written last, so that a run that was killed half way is never taken for a finished one.
+    fingerprint is written last, so that a run that was killed half way is never taken for a finished one; promoted is only what a finished
+    run made.
     """
     known = {
         name: float(value) for name, value in metrics.items() if value == value and abs(value) != float("inf")
@@ -134,7 +136,7 @@ def record(
     verdict = {
         "approved": str(not failed).lower(),
         "gates_failed": ", ".join(g.name for g in failed) or "none",
-    } | {f"gate.{g.name}": f"{known.get(g.metric, math.nan):.6g}; {g.rule}; {'does not hold' if g in failed else 'holds'}" for g in model.gates}  # fmt: skip
+    } | gate_tags(model.gates, known)
     described = description[:_LONGEST]
     with _session(tracking) as mlflow, _spark_scratch(tracking) as scratch:
         import mlflow.spark
@@ -167,9 +169,9 @@ def record(
                     description=described,
                 ).version
             )
-            if not failed:
-                client.set_registered_model_alias(registered, CHAMPION, version)
+            stages.admit(client, registered, version, [g.name for g in failed], known)
             mlflow.set_tag(_FINGERPRINT, at.fingerprint)
+        stages.settle(client, registered, client.get_model_version(registered, version))
         return Version(version, not failed, at.run_id, known, dict(params))
 
 

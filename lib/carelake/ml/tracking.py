@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-from carelake.errors import UsageError
+from carelake.errors import ConfigError, RegistryError, UsageError
+from carelake.ml import stages
 
 # said before MLflow is imported: nothing is sent anywhere, no bars on the terminal
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+# a server that is down is told from a slow one in seconds, not in minutes
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,10 +31,18 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.ml import PipelineModel
 
-CHAMPION = "champion"
 TABLE = "table."  # begins the names of parameters that say which version of a table was read
 _FINGERPRINT = "carelake.fingerprint"
 _REFERENCE = "reference.json"
+_URI = "MLFLOW_TRACKING_URI"
+_DOWN = {
+    "INTERNAL_ERROR",
+    "TEMPORARILY_UNAVAILABLE",
+    "DEADLINE_EXCEEDED",
+    "REQUEST_LIMIT_EXCEEDED",
+    "ENDPOINT_NOT_FOUND",
+}
+_REFUSED = {"PERMISSION_DENIED", "UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"}
 _PINNED = ("mlflow", "pyspark", "numpy", "pandas")
 
 
@@ -71,7 +83,7 @@ def _local(artifact_root: str) -> Path | None:
 
 @contextlib.contextmanager
 def _session(tracking: Tracking) -> Iterator[Any]:
-    """MLflow pointed at `tracking`, quiet."""
+    """MLflow pointed at `tracking`, quiet. Raises RegistryError when its server cannot be reached, ConfigError when it refuses."""
     import mlflow
 
     loggers = [logging.getLogger(n) for n in ("mlflow", "mlflow.store.db.utils", "mlflow.spark", "alembic")]
@@ -79,12 +91,55 @@ def _session(tracking: Tracking) -> Iterator[Any]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     # stays set: mlflow.get_tracking_uri() cannot tell "unset" from its default, which is the working directory
+    given = os.environ.get(_URI)
     mlflow.set_tracking_uri(tracking.uri)
+    os.environ.pop(
+        _URI, None
+    )  # MLflow sets it; another lake of this process is not to take it for what a user said
+    if given is not None:
+        os.environ[_URI] = given
     try:
         yield mlflow
+    except Exception as e:
+        told = _in_words(e, tracking.uri)
+        if told is None:
+            raise
+        raise told from None
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _in_words(error: Exception, uri: str) -> ConfigError | None:
+    """What a failure to ask the server means; None for any other failure."""
+    code = getattr(error, "error_code", None)
+    remote = uri.startswith(("http://", "https://"))
+    place = urlparse(uri)
+    shown = f"{place.scheme}://{place.hostname}{f':{place.port}' if place.port else ''}"  # a URI may hold a password
+    if remote and code in _REFUSED:
+        return ConfigError(
+            f"the MLflow server {shown} refuses access: see MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_TOKEN"
+        )
+    library = type(error).__module__.split(".")[0]
+    unreached = library in ("requests", "urllib3") or (
+        library == "sqlalchemy" and type(error).__name__ == "OperationalError"
+    )
+    if (remote and code in _DOWN) or unreached:
+        return RegistryError(f"the MLflow server {shown} cannot be reached or fails: see MLFLOW_TRACKING_URI")
+    return None
+
+
+def reach(tracking: Tracking) -> None:
+    """Ask the server anything. Raises RegistryError when it cannot be reached."""
+    with _session(tracking) as mlflow:
+        mlflow.MlflowClient().search_registered_models(max_results=1)
+
+
+@contextlib.contextmanager
+def session(tracking: Tracking) -> Iterator[Any]:
+    """A client of the server. Raises RegistryError when it cannot be reached, ConfigError when it refuses."""
+    with _session(tracking) as mlflow:
+        yield mlflow.MlflowClient()
 
 
 @contextlib.contextmanager
@@ -126,21 +181,19 @@ def find(tracking: Tracking, registered: str, fingerprint: str) -> Version | Non
         client = mlflow.MlflowClient()
         for version, run in _finished(client, registered):
             if run.data.tags.get(_FINGERPRINT) == fingerprint:
+                stages.settle(client, registered, version)
                 return _version(client, version, run)
     return None
 
 
 def current(tracking: Tracking, registered: str) -> Version | None:
     """The champion, else the newest candidate of a finished run, else None."""
-    from mlflow.exceptions import MlflowException
-
     with _session(tracking) as mlflow:
         client = mlflow.MlflowClient()
-        try:
-            champion = client.get_model_version_by_alias(registered, CHAMPION)
-            return _version(client, champion, client.get_run(champion.run_id))
-        except MlflowException:
-            pass  # no such model or no such alias: look for a candidate
+        champion = stages.champion(client, registered)
+        if champion is not None:
+            version = client.get_model_version(registered, champion)
+            return _version(client, version, client.get_run(version.run_id))
         for version, run in _finished(client, registered):
             return _version(client, version, run)
     return None

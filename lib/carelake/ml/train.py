@@ -24,6 +24,7 @@ from carelake.ml.evaluate import by_group, evaluate, gaps
 from carelake.ml.explain import permutation_importance, write_importances
 from carelake.ml.plots import plots
 from carelake.ml.preparation import COVARIATES, calibration_stages, prepare, varying, with_survival
+from carelake.ml.profile import training_profile
 from carelake.ml.reasons import with_reasons
 from carelake.ml.record import attempt, record, record_candidate
 from carelake.ml.sizes import Sizes, refusal, sizes_of
@@ -165,6 +166,7 @@ def _fit_and_record(
     }  # fmt: skip
     reference = {
         "columns": list(data.prepared.columns), "medians": list(data.prepared.usual), "inputs": list(data.names), "dropped": dropped,
+        "profile": training_profile(PipelineModel(stages), data.fit_on, data.names),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         files = Path(scratch)
@@ -257,9 +259,3 @@ def scores(
         "*", F.lit(model.name).alias("model"), F.lit(version.version).alias("model_version"),
         F.lit(version.approved).alias("approved"), F.lit(version.run_id).alias("run_id"),
     )  # fmt: skip
-
-
-def current_version(model: RiskModel, *, tracking: Tracking) -> str | None:
-    """The version that `predict` would use, with its approval; None when there is none."""
-    version = mlflow_store.current(tracking, model.registered)
-    return None if version is None else f"{version.version}:{version.approved}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from carelake.core.ops import PROFILE, SNAPSHOT
+from carelake.core.stability import stability
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 # What a profile holds, by table, field ('' for the table) and bucket (a concept id, else 0): rows
 Profile = dict[tuple[str, str, str, int], int]
 ROWS, NULLS, CONCEPT = "rows", "nulls", "concept"
-LEAST = 1e-4  # share of a bucket that is empty on one side; the index of nothing against something would be infinite
 
 
 def profile(measured: Measured) -> Profile:
@@ -61,11 +60,7 @@ def stability_index(was: Mapping[int, int], now: Mapping[int, int], n_was: int, 
     buckets = set(was) | set(now)
     pairs = [(was.get(b, 0) / n_was, now.get(b, 0) / n_now) for b in buckets]
     pairs.append((1 - sum(a for a, _ in pairs), 1 - sum(b for _, b in pairs)))
-    total = 0.0
-    for a, b in pairs:
-        x, y = max(a, LEAST), max(b, LEAST)
-        total += (y - x) * math.log(y / x)
-    return total
+    return stability(pairs)
 
 
 def compare(was: Profile, now: Profile, limits: Drift) -> list[dict[str, Any]]:

@@ -27,7 +27,12 @@ RISK_SCORE = Table(
         Field("approved", "boolean", "Whether that version passed its gates", required=True),
         Field("index_date", "date", "The day of the question", required=True),
         Field("score", "double", "Calibrated probability of the outcome, 0 to 1", required=True),
-        Field("rank", "int", "1 = highest score of the model on that day; ties by person id", required=True),
+        Field(
+            "rank",
+            "int",
+            "1 = highest score of the model in this scoring; ties by person id, then index date",
+            required=True,
+        ),
         Field(
             "reasons",
             "array<string>",
@@ -44,8 +49,10 @@ RISK_SCORE = Table(
 
 
 def risk_score(predictions: DataFrame, *, scored_at: datetime, tables: Mapping[str, int]) -> DataFrame:
-    """The rows of RISK_SCORE from what `carelake.ml.train.predict` returns, ranked within model and index date."""
-    order = Window.partitionBy("model", "index_date").orderBy(F.col("score").desc(), "person_id")
+    """The rows of RISK_SCORE from what `carelake.ml.train.predict` returns, ranked within the model, whose index dates may be several."""
+    order = Window.partitionBy("model").orderBy(
+        F.col("score").desc(), "person_id", F.col("index_date").desc()
+    )
     return predictions.select(
         "*",
         F.row_number().over(order).alias("rank"),

@@ -21,7 +21,7 @@ LENGTH = 50
 
 WORKLIST = Table(
     name="gold/worklist",
-    doc="One row per model and person among the fifty highest scores on the as-of date. The next step is chosen by the first rule "
+    doc="One row per model and person among the fifty highest scores of its latest scoring. The next step is chosen by the first rule "
     "that fits, from features alone; it is a suggestion to a care team, no order.",
     fields=(
         Field("model", "string", "Name of the risk model", required=True),
@@ -70,23 +70,32 @@ _NOTICE = "Not approved: this version of the model has not passed its gates. Sho
     as_of=AS_OF,
 )
 def worklist(scores: DataFrame, features: DataFrame, visits: DataFrame, as_of: date) -> DataFrame:
-    """The highest ranks of each model on the as-of date, of its latest scoring, with last visit and next step."""
+    """The highest ranks of each model, of its latest scoring, with the last visit before the as-of date and the next step."""
     day = F.lit(as_of)
-    latest = scores.where(F.col("index_date") == day).withColumn(
-        "_latest", F.expr("max(scored_at) OVER (PARTITION BY model)")
-    ).where(f"scored_at = _latest AND rank <= {LENGTH}")  # fmt: skip
+    latest = (
+        scores.withColumn("_latest", F.expr("max(scored_at) OVER (PARTITION BY model)"))
+        .where("scored_at = _latest")
+        .drop("_latest")
+        # who was asked on several days (discharges) stands with the highest
+        .selectExpr("*", "row_number() OVER (PARTITION BY model, person_id ORDER BY rank) AS _n")
+        .where("_n = 1")
+        .selectExpr("*", "cast(row_number() OVER (PARTITION BY model ORDER BY rank) AS int) AS _place")
+        .where(f"_place <= {LENGTH}")
+        .drop("rank", "_n")
+        .withColumnRenamed("_place", "rank")
+    )
     last = (
         visits.where(F.col("visit_start_date") < day)
         .groupBy("person_id")
         .agg(F.max("visit_start_date").alias("last_visit_date"))
     )
     rules = " ".join(f"WHEN {rule} THEN '{text}'" for rule, text in _STEPS)
-    advice = features.where(F.col("index_date") == day).selectExpr(
-        "person_id", f"CASE {rules} ELSE '{_DEFAULT}' END AS next_step"
+    advice = features.selectExpr(
+        "person_id", "index_date", f"CASE {rules} ELSE '{_DEFAULT}' END AS next_step"
     )
     return (
         latest.join(last, "person_id", how="left")
-        .join(advice, "person_id", how="left")
+        .join(advice, ["person_id", "index_date"], how="left")
         .withColumn("next_step", F.coalesce("next_step", F.lit(_DEFAULT)))
         .withColumn("notice", F.expr(f"CASE WHEN NOT approved THEN '{_NOTICE}' END"))
     )
