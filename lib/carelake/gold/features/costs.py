@@ -17,7 +17,7 @@ def cost_of_care(asked: DataFrame, dated: DataFrame) -> DataFrame:
 
     A claim is settled weeks after its service: on the index date itself the last of them may not have been known.
     """
-    known = dated.selectExpr("person_id", "day AS date", "cast(total_paid AS decimal(18,2)) AS paid")
+    known = dated.selectExpr("person_id", "day AS date", "try_cast(total_paid AS decimal(18,2)) AS paid")
     return before(asked, known, 36).groupBy("person_id", "index_date").agg(
         F.expr("sum(paid) FILTER (WHERE date >= add_months(index_date, -12))").alias("cost_1y"),
         F.sum("paid").alias("cost_3y"),

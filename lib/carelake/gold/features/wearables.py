@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 TREND_DAYS = 28
 
 
+def _deviation_sql(which: str) -> str:
+    """SQL of the sample's standard deviation of `value` where `which` holds: of exact sums, so that it is the same in any order of the rows."""
+    exact = "try_cast(value AS decimal(12,3))"
+    n, total, squares = (
+        f"{f} FILTER (WHERE {which})" for f in ("count(value)", f"sum({exact})", f"sum({exact} * {exact})")
+    )
+    return (
+        f"sqrt(greatest(0D, cast({squares} AS double) - cast({total} AS double) * cast({total} AS double) / nullif({n}, 0)) "
+        f"/ nullif({n} - 1, 0))"
+    )
+
+
 def wearables(asked: DataFrame, samples: DataFrame) -> DataFrame:
     """Means and standard deviations over worn days of the last year, and how steps changed of late.
 
@@ -28,9 +40,9 @@ def wearables(asked: DataFrame, samples: DataFrame) -> DataFrame:
     return before(asked, known, 12).groupBy("person_id", "index_date").agg(
         F.expr(f"count(DISTINCT date) FILTER (WHERE {worn})").alias("wearable_days_1y"),
         F.expr(f"avg(value) FILTER (WHERE {worn})").alias("wearable_steps"),
-        F.expr(f"stddev_samp(value) FILTER (WHERE {worn})").alias("wearable_steps_sd"),
+        F.expr(_deviation_sql(worn)).alias("wearable_steps_sd"),
         F.expr(f"avg(value) FILTER (WHERE {worn} AND {late}) - avg(value) FILTER (WHERE {worn} AND {earlier})").alias("wearable_steps_trend"),
         F.expr("avg(value) FILTER (WHERE metric = 'sleep_duration' AND value > 0)").alias("wearable_sleep"),
         F.expr(f"avg(value) FILTER (WHERE {resting})").alias("wearable_resting_heart_rate"),
-        F.expr(f"stddev_samp(value) FILTER (WHERE {resting})").alias("wearable_resting_heart_rate_sd"),
+        F.expr(_deviation_sql(resting)).alias("wearable_resting_heart_rate_sd"),
     )  # fmt: skip
