@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from carelake.gold.cohorts.task_cohort import TASK_COHORT, cohorts
 from carelake.gold.cohorts.tasks import TASKS
-from carelake.silver.link.tables import VISIT_LINK
+from carelake.silver.link.tables import EVENT_LINK, VISIT_LINK
 from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
 from carelake.silver.omop.cost import COST
 from carelake.silver.omop.death import DEATH
@@ -32,7 +32,7 @@ AS_OF = date(2024, 9, 1)
 _TABLES = {
     "visit": VISIT_OCCURRENCE, "visit_detail": VISIT_DETAIL, "death": DEATH, "condition": CONDITION_OCCURRENCE,
     "drug": DRUG_EXPOSURE, "procedure": PROCEDURE_OCCURRENCE, "measurement": MEASUREMENT, "observation": OBSERVATION,
-    "device": DEVICE_EXPOSURE, "cost": COST, "concept_ancestor": CONCEPT_ANCESTOR,
+    "device": DEVICE_EXPOSURE, "cost": COST, "concept_ancestor": CONCEPT_ANCESTOR, "event_link": EVENT_LINK,
 }  # fmt: skip
 CONCEPTS = (
     (201826, "Type 2 diabetes mellitus", "Condition", "SNOMED", "44054006"),

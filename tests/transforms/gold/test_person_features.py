@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from carelake.gold.cohorts.task_cohort import TASK_COHORT
+from carelake.gold.comorbidity.comorbidity import COMORBIDITY
 from carelake.gold.features.person_features import PERSON_FEATURES, person_features
 from carelake.silver.link.daily_sample import DAILY_SAMPLE
+from carelake.silver.link.tables import EVENT_LINK
 from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
+from carelake.silver.omop.cost import COST
 from carelake.silver.omop.drug_era import DRUG_ERA
 from carelake.silver.omop.drug_exposure import DRUG_EXPOSURE
 from carelake.silver.omop.measurement import MEASUREMENT
@@ -30,6 +33,7 @@ INPUTS = {
     "people": PERSON, "periods": OBSERVATION_PERIOD, "visits": VISIT_OCCURRENCE, "details": VISIT_DETAIL, "plans": PAYER_PLAN_PERIOD,
     "conditions": CONDITION_OCCURRENCE, "observations": OBSERVATION, "procedures": PROCEDURE_OCCURRENCE, "drugs": DRUG_EXPOSURE,
     "eras": DRUG_ERA, "measurements": MEASUREMENT, "samples": DAILY_SAMPLE, "ancestors": CONCEPT_ANCESTOR,
+    "comorbidity": COMORBIDITY, "costs": COST, "events": EVENT_LINK,
 }  # fmt: skip
 CONCEPTS = [
     (201826, "Type 2 diabetes mellitus", "Condition", "SNOMED", "44054006"),
@@ -49,6 +53,8 @@ CONCEPTS = [
     (3004501, "Glucose [Mass/volume] in Serum or Plasma", "Measurement", "LOINC", "2345-7"),
     (3030354, "Glomerular filtration rate", "Measurement", "LOINC", "33914-3"),
     (40758879, "PHQ-2 total score", "Observation", "LOINC", "55758-7"),
+    (43054909, "Tobacco smoking status", "Observation", "LOINC", "72166-2"),
+    (4209585, "Smokes tobacco daily", "Observation", "SNOMED", "449868002"),
     (8554, "percent", "Unit", "UCUM", "%"),
     (9579, "millimole per mole", "Unit", "UCUM", "mmol/mol"),
     (8753, "millimole per liter", "Unit", "UCUM", "mmol/L"),
@@ -105,6 +111,8 @@ def test_a_person_with_nothing_on_record_has_zero_counts_and_unknown_values(spar
         0,
         0,
     )
+    assert (row.cost_1y, row.lace_score, row.frailty_score) == (None, None, None)
+    assert (row.payer, row.smoking, row.current_smoker) == ("unknown", "unknown", 0)
     assert (row.last_hba1c, row.wearable_steps, row.wearable_days_1y) == (None, None, 0)
     assert (row.days_since_visit, row.days_since_ed) == (1096.0, 1096.0)
 
@@ -125,7 +133,28 @@ def test_utilisation_is_cut_at_the_index_date_and_counts_a_contact_of_two_sender
     assert (row.days_since_visit, row.days_since_ed) == (2, 2)
 
 
+def planted(day: str) -> dict[str, list[dict[str, Any]]]:
+    """A row of every input that begins on `day`."""
+    return {
+        "visits": [visit(2, 9203, day), visit(3, 9201, day, "2023-02-09")],
+        "details": [{"visit_detail_id": 2, "visit_detail_type_concept_id": 32817, "visit_detail_start_date": day}],
+        "conditions": [{"condition_concept_id": 316139, "condition_start_date": day}],
+        "observations": [{"observation_id": 1, "observation_concept_id": 4139934, "observation_date": day},
+                         {"observation_id": 2, "observation_concept_id": 43054909, "observation_date": day, "value_as_string": "Ex-smoker"}],
+        "procedures": [{"procedure_date": day}],
+        "drugs": [{"drug_concept_id": 40231925, "drug_exposure_start_date": day}],
+        "eras": [{"drug_concept_id": 5, "drug_era_start_date": day, "drug_era_end_date": "2023-02-01"}],
+        "measurements": [{"measurement_concept_id": 3004410, "measurement_date": day, "value_as_number": 9.0, "unit_concept_id": 8554}],
+        "samples": [{"day": day, "metric": "steps", "value": 9000.0}, {"day": day, "metric": "resting_heart_rate", "value": 99.0}],
+        "plans": [{"payer_plan_period_start_date": day, "payer_plan_period_end_date": "2023-12-31", "payer_source_value": "Medicaid"}],
+        "costs": [{"cost_id": 2, "cost_domain_id": "Visit", "cost_event_id": 2, "total_paid": 900.0}],
+        "events": [],
+        "comorbidity": [],  # test_comorbidity.py cuts it
+    }  # fmt: skip
+
+
 def test_nothing_on_or_after_the_index_date_changes_a_feature(spark: SparkSession) -> None:
+    """And the same rows a day earlier change every part, so the test would see a cut that is a day late, or none."""
     before = {
         "visits": [visit(1, 9203, "2022-05-01")],
         "details": [
@@ -136,21 +165,23 @@ def test_nothing_on_or_after_the_index_date_changes_a_feature(spark: SparkSessio
             }
         ],
         "conditions": [{"condition_concept_id": 201826, "condition_start_date": "2020-01-01"}],
+        "samples": [{"day": "2022-12-01", "metric": "steps", "value": 5000.0}],
+        "costs": [{"cost_id": 1, "cost_domain_id": "Visit", "cost_event_id": 1, "total_paid": 70.0}],
+        "comorbidity": [{"index_date": "2023-01-01", "charlson_score": 1, "lace_points": 1}],
     }
-    after = {
-        "visits": [visit(2, 9203, "2023-01-01"), visit(3, 9201, "2023-02-01", "2023-02-09")],
-        "details": [{"visit_detail_id": 2, "visit_detail_type_concept_id": 32817, "visit_detail_start_date": "2023-01-01"}],
-        "conditions": [{"condition_concept_id": 316139, "condition_start_date": "2023-01-01"}],
-        "observations": [{"observation_concept_id": 4139934, "observation_date": "2023-01-01"}],
-        "procedures": [{"procedure_date": "2023-01-01"}],
-        "drugs": [{"drug_concept_id": 40231925, "drug_exposure_start_date": "2023-01-01"}],
-        "eras": [{"drug_concept_id": 5, "drug_era_start_date": "2023-01-01", "drug_era_end_date": "2023-02-01"}],
-        "measurements": [{"measurement_concept_id": 3004410, "measurement_date": "2023-01-01", "value_as_number": 9.0, "unit_concept_id": 8554}],
-        "samples": [{"day": "2023-01-01", "metric": "steps", "value": 9000.0}],
-        "plans": [{"payer_plan_period_start_date": "2023-01-01", "payer_plan_period_end_date": "2023-12-31"}],
+
+    def with_planted(day: str) -> Row:
+        return features(spark, **{n: before.get(n, []) + more for n, more in planted(day).items()})[0]  # type: ignore[arg-type]
+
+    (alone,) = features(spark, **before)  # type: ignore[arg-type]
+    assert with_planted("2023-01-01") == alone
+    earlier = with_planted("2022-12-31")
+    changed = {c for c in PERSON_FEATURES.columns if alone[c] != earlier[c]}
+    assert changed >= {
+        "ed_1y", "inpatient_1y", "days_since_visit", "claims_days_3y", "procedures_1y", "cost_1y", "cost_3y", "conditions_active",
+        "has_heart_failure", "has_social_risk", "drugs_1y", "took_opioid_1y", "ingredients_1y", "results_1y", "last_hba1c",
+        "wearable_days_1y", "wearable_steps", "wearable_steps_sd", "wearable_steps_trend", "wearable_resting_heart_rate", "payer", "smoking",
     }  # fmt: skip
-    both = {name: before.get(name, []) + rows_ for name, rows_ in after.items()}
-    assert features(spark, **before) == features(spark, **both)
 
 
 def test_problems_come_by_name_or_ancestor_and_from_observations(spark: SparkSession) -> None:
@@ -271,3 +302,19 @@ def test_the_features_have_one_row_per_cohort_row(spark: SparkSession) -> None:
         spark, ("2021-01-01", "2022-01-01"), visits=[visit(n, 9202, f"2020-{n:02d}-01") for n in range(1, 9)]
     )
     assert [r.index_date.isoformat() for r in out] == ["2021-01-01", "2022-01-01"]
+
+
+def test_comorbidity_cost_payer_smoking_and_lace_arrive_in_their_columns(spark: SparkSession) -> None:
+    """The parts have tests of their own (test_feature_parts.py)."""
+    (row,) = features(
+        spark,
+        visits=[visit(1, 262, "2022-12-28", "2023-01-01")],
+        costs=[{"cost_id": 1, "cost_domain_id": "Visit", "cost_event_id": 1, "total_paid": 1000.25}],
+        plans=[{"payer_plan_period_start_date": "2022-01-01", "payer_plan_period_end_date": "2023-12-31", "payer_source_value": "Medicare"}],
+        comorbidity=[{"index_date": "2023-01-01", "charlson_score": 2, "elixhauser_van_walraven": -7, "lace_points": 2}],
+        observations=[{"observation_id": 1, "observation_concept_id": 43054909, "observation_date": "2022-01-01",
+                       "value_as_string": "Smokes tobacco daily"}],
+    )  # fmt: skip
+    assert (row.charlson_score, row.elixhauser_score, row.lace_score) == (2.0, -7.0, 9.0)
+    assert (row.cost_1y, row.cost_3y, row.payer) == (1000.25, 1000.25, "medicare")
+    assert (row.smoking, row.current_smoker, row.wearable_steps_sd) == ("current", 1.0, None)

@@ -195,7 +195,7 @@ def test_the_cost_of_a_year_is_what_was_paid_in_it_by_the_day_of_the_event(spark
     ]  # fmt: skip
     out = asked(
         spark, "high_cost_next_year", visit=[visit(1, 1, 9202, "2021-06-01"), visit(2, 1, 9202, "2022-01-01")], cost=costs,
-        drug=[{"drug_exposure_id": 7, "person_id": 1, "drug_concept_id": 0, "drug_exposure_start_date": "2022-12-31"}],
+        event_link=[{"event_id": 7, "domain_id": "Drug", "person_id": 1, "source_claim_id": "c", "start_datetime": "2022-12-31 10:00:00"}],
     )  # fmt: skip
     assert rows(out, "index_date", "amount", "label") == [
         ("2022-01-01", 51.0, None), ("2023-01-01", 0.0, None), ("2024-01-01", None, None), ("2024-09-01", None, None),

@@ -14,8 +14,8 @@ from carelake.gold.cohorts.happened import derived, happened
 from carelake.gold.cohorts.task import COST, DISCHARGE, WEEKLY, YEARLY, Task
 from carelake.gold.cohorts.tasks import PLANNED_CARE, TASKS
 from carelake.gold.measures.readmission_30d import hospital_stays
-from carelake.gold.spending import spending
-from carelake.silver.link.tables import VISIT_LINK
+from carelake.gold.measures.utilisation import dated_costs
+from carelake.silver.link.tables import EVENT_LINK, VISIT_LINK
 from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
 from carelake.silver.omop.cost import COST as COST_TABLE
 from carelake.silver.omop.death import DEATH
@@ -73,7 +73,7 @@ TASK_COHORT = Table(
 
 @step(
     writes=TASK_COHORT, people=PERSON, visits=VISIT_OCCURRENCE, details=VISIT_DETAIL, periods=OBSERVATION_PERIOD, deaths=DEATH,
-    links=VISIT_LINK, conditions=CONDITION_OCCURRENCE, drugs=DRUG_EXPOSURE, procedures=PROCEDURE_OCCURRENCE, measurements=MEASUREMENT,
+    links=VISIT_LINK, events=EVENT_LINK, conditions=CONDITION_OCCURRENCE, drugs=DRUG_EXPOSURE, procedures=PROCEDURE_OCCURRENCE, measurements=MEASUREMENT,
     observations=OBSERVATION, devices=DEVICE_EXPOSURE, costs=COST_TABLE, concepts=CONCEPT, ancestors=CONCEPT_ANCESTOR,
     site_tasks=SITE_TASKS, as_of=AS_OF,
 )  # fmt: skip
@@ -84,6 +84,7 @@ def task_cohort(
     periods: DataFrame,
     deaths: DataFrame,
     links: DataFrame,
+    events: DataFrame,
     conditions: DataFrame,
     drugs: DataFrame,
     procedures: DataFrame,
@@ -100,7 +101,7 @@ def task_cohort(
     tables = {
         "condition": conditions, "drug": drugs, "procedure": procedures, "measurement": measurements, "observation": observations,
         "device": devices, "person": people, "visit": visits, "visit_detail": details, "observation_period": periods, "death": deaths,
-        "visit_link": links, "cost": costs, "concept": concepts, "concept_ancestor": ancestors,
+        "visit_link": links, "event_link": events, "cost": costs, "concept": concepts, "concept_ancestor": ancestors,
     }  # fmt: skip
     return cohorts((*TASKS, *site_tasks), tables, as_of)
 
@@ -130,13 +131,8 @@ def cohorts(tasks: Sequence[Task], tables: Mapping[str, DataFrame], as_of: date)
     )
     answered = asked.join(_found(tasks, asked, known), list(_KEY), how="left").where(_eligible(tasks))
     if any(t.outcome.name == COST for t in tasks):
-        of = {
-            "Visit": visits,
-            "Drug": tables["drug"],
-            "Device": tables["device"],
-            "Procedure": tables["procedure"],
-        }
-        answered = answered.join(_spent(tasks, asked, spending(tables["cost"], of)), list(_KEY), how="left")
+        spent = dated_costs(visits, tables["cost"], tables["event_link"])
+        answered = answered.join(_spent(tasks, asked, spent), list(_KEY), how="left")
     else:
         answered = answered.withColumn("_amount", F.lit(None).cast("double"))
     return _labelled(tasks, answered, as_of)
@@ -263,14 +259,24 @@ def _eligible(tasks: Sequence[Task]) -> str:
 
 
 def _spent(tasks: Sequence[Task], asked: DataFrame, spent: DataFrame) -> DataFrame:
+    """By key `_amount`: what was paid, else allowed, else charged, by the day of service at risk."""
     names = ", ".join(f"'{t.name}'" for t in tasks if t.outcome.name == COST)
     begins, ends = (_case({t.name: getattr(t, edge) for t in tasks}) for edge in ("begins", "ends"))
+    paid = spent.selectExpr(
+        "person_id",
+        "day",
+        "try_cast(coalesce(total_paid, amount_allowed, total_charge) AS decimal(18,2)) AS _paid",
+    )
     return (
         asked.select(*_KEY)
         .where(f"task IN ({names})")
-        .join(spent, "person_id", how="inner")
+        .join(paid, "person_id", how="inner")
         .groupBy(*_KEY)
-        .agg(F.expr(f"sum(amount) FILTER (WHERE date >= {begins} AND date < {ends})").alias("_amount"))
+        .agg(
+            F.expr(f"cast(sum(_paid) FILTER (WHERE day >= {begins} AND day < {ends}) AS double)").alias(
+                "_amount"
+            )
+        )
     )
 
 

@@ -145,8 +145,11 @@ def _days(spans: DataFrame, as_of: date, name: str) -> DataFrame:
     return years.groupBy("person_id", "year").agg(F.sum(F.expr(days)).alias(name))
 
 
-def _paid(visits: DataFrame, costs: DataFrame, events: DataFrame, as_of: date) -> DataFrame:
-    """person_id, year, paid_by_payer, total_paid: by the start of the visit or event that the cost is for."""
+def dated_costs(visits: DataFrame, costs: DataFrame, events: DataFrame) -> DataFrame:
+    """Each cost with the person and the day on which the visit or event that it is for began; a cost of neither is left out.
+
+    `events` are EVENT_LINK rows. In a CDM that was brought as it is, without them, the costs of visits alone are dated.
+    """
     of_visits = visits.selectExpr(
         "'Visit' AS cost_domain_id",
         "visit_occurrence_id AS cost_event_id",
@@ -159,7 +162,12 @@ def _paid(visits: DataFrame, costs: DataFrame, events: DataFrame, as_of: date) -
         "person_id",
         "to_date(start_datetime) AS day",
     )
-    dated = costs.join(of_visits.unionByName(of_events), on=["cost_domain_id", "cost_event_id"], how="inner")
+    return costs.join(of_visits.unionByName(of_events), on=["cost_domain_id", "cost_event_id"], how="inner")
+
+
+def _paid(visits: DataFrame, costs: DataFrame, events: DataFrame, as_of: date) -> DataFrame:
+    """person_id, year, paid_by_payer, total_paid: by the start of the visit or event that the cost is for."""
+    dated = dated_costs(visits, costs, events)
     cents = [F.sum(F.col(c).cast("decimal(18,2)")).alias(c) for c in ("paid_by_payer", "total_paid")]
     return (
         dated.where(F.col("day") < F.lit(as_of)).groupBy("person_id", F.year("day").alias("year")).agg(*cents)
