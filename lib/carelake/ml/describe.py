@@ -37,9 +37,9 @@ def describe(
     """The description of a run and its version in Markdown; of groups, only what `by_group` lets be shown."""
     failed = [g for g in model.gates if not g.holds(metrics)]
     verdict = (
-        "**Approved**: every gate holds, so it became the champion."
+        "**Approved**: every gate holds, so it may be the champion."
         if not failed
-        else f"**Not approved**: {len(failed)} of {len(model.gates)} gates do not hold. It did not become the champion."
+        else f"**Not approved**: {len(failed)} of {len(model.gates)} gates do not hold. It may not be the champion."
     )
     words = {f.name: f.words for f in model.features}
     lines = [
@@ -62,7 +62,7 @@ def describe(
             [f"- {words.get(i.feature, i.feature)}: AUROC falls by {number(i.drop)} when it is shuffled" for i in importances[:_WORST]]
             or ["No importance can be computed: the test side has one class only."]
         ), "",
-        "## Why it was promoted, or not", "", "| gate | rule | value | holds |", "|---|---|---|---|",
+        "## Why it may be promoted, or not", "", "| gate | rule | value | holds |", "|---|---|---|---|",
         *(f"| {g.name} | {g.rule} | {number(metrics.get(g.metric))} | {'no' if g in failed else 'yes'} |" for g in model.gates), "",
         "Everything else: `card.md` among the artifacts.",
     ]  # fmt: skip

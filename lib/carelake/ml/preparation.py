@@ -12,6 +12,7 @@ from pyspark.ml.feature import (
     SQLTransformer,
     StandardScaler,
     VectorAssembler,
+    VectorSizeHint,
 )
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import DenseMatrix, Vectors
@@ -82,6 +83,7 @@ def prepare(train: DataFrame, seen: Mapping[str, Seen]) -> Prepared:
     inputs = [*(f"{n}_filled" for n in seen), *columns[len(seen) :], *([COVARIATES] if sparse else [])]
     stages: list[Any] = [
         SQLTransformer(statement=f"SELECT {', '.join(['*', *filled, *marks])} FROM __THIS__"),
+        *([_size_hint(train)] if sparse else []),
         VectorAssembler(inputCols=inputs, outputCol="assembled"),
         StandardScaler(inputCol="assembled", outputCol="features", withMean=not sparse, withStd=True),
     ]
@@ -95,6 +97,14 @@ def prepare(train: DataFrame, seen: Mapping[str, Seen]) -> Prepared:
         *[0.0] * len(others),
     )
     return Prepared(tuple(fitted.stages), (*columns, *others), usual, int((spread > 0).sum()))
+
+
+def _size_hint(train: DataFrame) -> Transformer:
+    """Says how long the vector is, which the assembler would else ask the first row of every frame, even of an empty one."""
+    first = train.select(COVARIATES).first()
+    if first is None:
+        raise AssertionError("a training side that was not refused has a row")
+    return VectorSizeHint(inputCol=COVARIATES, size=first[0].size, handleInvalid="error")
 
 
 def _covariate_names(train: DataFrame, places: int) -> tuple[str, ...]:

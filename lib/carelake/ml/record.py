@@ -133,6 +133,7 @@ def record(
     known = {
         name: float(value) for name, value in metrics.items() if value == value and abs(value) != float("inf")
     }
+    known |= {f"gate.{g.name}": known[g.metric] for g in model.gates if g.metric in known}
     verdict = {
         "approved": str(not failed).lower(),
         "gates_failed": ", ".join(g.name for g in failed) or "none",
@@ -144,9 +145,7 @@ def record(
         client = mlflow.MlflowClient()
         with mlflow.start_run(run_id=at.run_id):
             mlflow.log_params(dict(params))
-            mlflow.log_metrics(
-                known | {f"gate.{g.name}": known[g.metric] for g in model.gates if g.metric in known}
-            )
+            mlflow.log_metrics(known)
             mlflow.set_tags({**tags, **_environment(), **verdict, _NOTE: described})
             mlflow.log_artifacts(str(files))
             mlflow.log_dict(dict(reference), _REFERENCE)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 N, HELD = 3000, 1000
 LOGISTIC = (Estimator("logistic"), {"regParam": 0.01, "elasticNetParam": 0.0, "maxIter": 100.0})
-FOREST = (Estimator("random_forest"), {"numTrees": 30.0, "maxDepth": 6.0})
+FOREST = (Estimator("random_forest"), {"numTrees": 100.0, "maxDepth": 5.0})
 BOOSTED = (Estimator("boosted_trees"), {"maxIter": 30.0, "maxDepth": 3.0, "stepSize": 0.1})
 YEAR = 365.0
 AFT = (Estimator("survival_aft"), {"time_at_risk_days": YEAR, "maxIter": 100.0})
@@ -78,7 +78,7 @@ def fitted(drawn: Drawn) -> dict[str, list[Any]]:
     ("kind", "theirs"),
     [
         ("logistic", LogisticRegression(C=1 / (0.01 * (N - HELD)))),
-        ("random_forest", RandomForestClassifier(300, max_depth=6, random_state=0)),
+        ("random_forest", RandomForestClassifier(300, max_depth=5, random_state=0)),
         ("boosted_trees", GradientBoostingClassifier(n_estimators=30, max_depth=3, random_state=0)),
     ],
 )
