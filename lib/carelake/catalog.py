@@ -13,12 +13,13 @@ from carelake.bronze.source import Source
 from carelake.core.ops import OPS
 from carelake.core.step import Step
 from carelake.core.table import Table
-from carelake.errors import DeclarationError
+from carelake.errors import ConfigError, DeclarationError
 from carelake.silver.conformed.conform import Member, contract_step, version_step
 from carelake.silver.conformed.version import VERSION
+from carelake.silver.omop import brought
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import ModuleType
 
 # Written from more than tables: the links before and after a run; a model's predictions and what becomes of them.
@@ -38,10 +39,37 @@ class Catalog:
     declared: dict[str, Table]
     written_elsewhere: frozenset[str]
 
-    def plan(self, members: list[Member]) -> list[Step]:
+    def mapped(self, members: list[Member], kinds: Mapping[str, frozenset[str]]) -> dict[str, Table]:
+        """The tables that the senders' mappings write: the contracts, and tables of OMOP that came as they are.
+
+        `kinds`: what each sender has landed; a table of which no row came is made by its own step.
+        """
+        came = [
+            m.into
+            for sender in members if sender.source.brings_cdm
+            for m in sender.source.mappings if not kinds.get(sender.sender, frozenset()).isdisjoint(m.kinds)
+        ]  # fmt: skip
+        return self.contracts | {t.name: t for t in came}
+
+    def refuse_beside_cdm(self, formats: Mapping[str, str]) -> None:
+        """Raises ConfigError when one of the senders (name: format) brings a CDM as it is and is not the only one."""
+        alone = sorted(n for n, f in formats.items() if self.sources[f].brings_cdm)
+        if alone and len(formats) > 1:
+            raise ConfigError(
+                f"source {alone[0]}: a CDM that is brought as it is has a lake to itself, since its ids are its own: "
+                f"give it, or {', '.join(sorted(set(formats) - {alone[0]}))}, another --lake"
+            )
+
+    def plan(self, members: list[Member], kinds: Mapping[str, frozenset[str]] | None = None) -> list[Step]:
         """Every step of silver and gold for these senders, in an order in which inputs come first."""
-        steps = [version_step(members), *(contract_step(c, members) for c in self.contracts.values())]
-        return ordered([*steps, *self.steps.values()])
+        mapped = self.mapped(members, kinds or {})
+        steps = {n: s for n, s in self.steps.items() if n not in mapped}
+        if "silver/omop/person" in mapped:
+            link = brought.person_link()
+            steps[link.name] = link
+        return ordered(
+            [version_step(members), *(contract_step(c, members) for c in mapped.values()), *steps.values()]
+        )
 
     def lineage(self, steps: Iterable[Step]) -> list[str]:
         """One line a table: what it is made from."""
@@ -87,6 +115,9 @@ def collect(found: Iterable[ModuleType]) -> Catalog:
                     raise DeclarationError(f"table {value.name} has two writers: a table has one step")
             elif type(value).__name__ == "RiskModel" and models.setdefault(value.name, value) is not value:
                 raise DeclarationError(f"model {value.name} is declared twice")
+    for source in sources.values():
+        if source.brings_cdm and not source.mappings:
+            source.mappings.extend(brought.mappings(source.kinds, declared))
     catalog = Catalog(sources, contracts, steps, models, declared, frozenset(elsewhere))
     _check(catalog)
     return catalog
@@ -103,7 +134,7 @@ def _check(catalog: Catalog) -> None:
                 raise DeclarationError(f"step {s.name} reads {t.name}, which no step writes")
     for source in catalog.sources.values():
         for m in source.mappings:
-            if m.into.name not in catalog.contracts:
+            if m.into.name not in (catalog.steps if source.brings_cdm else catalog.contracts):
                 raise DeclarationError(
                     f"source {source.format}: {m.name} maps into {m.into.name}, which is no contract"
                 )

@@ -41,14 +41,17 @@ class Increment:
 
     lake: DeltaLake
     before: Mapping[str, Published]
-    contracts: Mapping[str, Table]
+    contracts: Mapping[str, Table] = field(
+        default_factory=dict
+    )  # what mappings write; known once all has landed
     landed: Landed | None = None
     affected: Affected | None = None
     parts: set[str] = field(default_factory=set)  # tables of which only a part was made
     whole: set[str] = field(default_factory=set)  # those made whole, although it is known what landed
 
-    def begin(self, members: list[Member]) -> None:
+    def begin(self, members: list[Member], contracts: Mapping[str, Table]) -> None:
         """See what landed since silver was published. Raises LakeError when bronze lacks what silver was made from."""
+        self.contracts = contracts
         last = self.before.get(VERSION.name)
         if last is None:
             return

@@ -16,6 +16,7 @@ from carelake.catalog import catalog
 from carelake.core import lease
 from carelake.core.jvm import java
 from carelake.core.lake import DeltaLake
+from carelake.core.mark import check_mark
 from carelake.core.ops import OPS
 from carelake.core.progress import Progress
 from carelake.core.run import new_run_id, now
@@ -24,7 +25,7 @@ from carelake.core.soundness import storage_faults
 from carelake.core.storage import Storage
 from carelake.errors import InputError, QualityGateError
 from carelake.maintain import maintain
-from carelake.pipeline import Run, check_mark
+from carelake.pipeline import Run
 from carelake.report.write import PLACE, write
 
 if TYPE_CHECKING:
@@ -169,7 +170,9 @@ def _check(options: argparse.Namespace, run: Run) -> None:
     run.lake.pinned |= {name: p.version for name, p in run.before.items()}
     tables = [t for t in _tables(run) if t.name in run.before]
     cdm = [t for t in tables if t.name.startswith("silver/omop/")]
-    checked = quality.check(run.lake, run.log, tables, cdm, run.config.quality, publishes=False)
+    checked = quality.check(
+        run.lake, run.log, tables, cdm, run.config.quality, publishes=False, claims=not run.brings_cdm
+    )
     run.log.flush()
     for line in quality.report(checked):
         print(line, flush=True)
@@ -178,7 +181,7 @@ def _check(options: argparse.Namespace, run: Run) -> None:
         if text is None:
             raise InputError("--dqd: the lake has published no OMOP table: run the pipeline first")
         Path(options.dqd).write_text(text, encoding="utf-8")
-    stopping = checked.stopping(run.config.gate)
+    stopping = checked.stopping(run.stops)
     if stopping:
         raise QualityGateError(f"{len(stopping)} quality checks failed: see ops/check_result")
 

@@ -9,18 +9,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from carelake import LAKE_FORMAT, __version__, history
+from carelake import __version__, history
 from carelake.bronze.books import recover
 from carelake.bronze.land import land
 from carelake.bronze.look import Looked, look
 from carelake.bronze.room import refuse_without_room
 from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
+from carelake.core.mark import read_mark, write_mark
 from carelake.core.run import Context, Part, StepResult, now, run_plan
 from carelake.core.runlog import Published, RunLog
 from carelake.core.session import pace
 from carelake.core.step import Setting
-from carelake.errors import ConfigError, LakeError, QualityGateError
+from carelake.errors import ConfigError, QualityGateError
 from carelake.gold.cohorts import site_tasks
 from carelake.increment import Increment
 from carelake.quality import check
@@ -29,7 +30,9 @@ from carelake.silver.conformed.conform import Member
 from carelake.silver.conformed.encounter import ENCOUNTER
 from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed, reject_later
 from carelake.silver.link.tables import EVENT_LINK, PERSON_HISTORY, PERSON_LINK
+from carelake.silver.omop.visit_occurrence import VISIT_OCCURRENCE
 from carelake.silver.vocabulary.cdm_tables import lacking
+from carelake.silver.vocabulary.folder import has_vocabulary
 from carelake.silver.vocabulary.folder import settings as vocabulary_settings
 from carelake.silver.vocabulary.tables import CODE_MAP
 
@@ -45,7 +48,6 @@ if TYPE_CHECKING:
     from carelake.core.step import Step
     from carelake.core.table import Table
 
-MARK = "ops/_lake.json"
 UNTIL = ("bronze", "silver", "gold", "train", "score")
 
 
@@ -78,7 +80,7 @@ class Run:
     @property
     def is_sample(self) -> bool:
         """Whether the lake was begun with the bundled sample."""
-        return bool(_mark(self.lake).get("sample"))
+        return bool(read_mark(self.lake).get("sample"))
 
     @property
     def members(self) -> list[Member]:
@@ -97,7 +99,7 @@ class Run:
     def senders(self) -> dict[str, Sender]:
         """Configuration of every sender of this lake: the sample's in a lake that began with it, then the given ones."""
         known = {s.name: s for s in self.config.senders}
-        if _mark(self.lake).get("sample"):
+        if read_mark(self.lake).get("sample"):
             known |= {s.name: s for s in self.config.sample}
         return known | {s.name: s for s in self.given}
 
@@ -116,7 +118,7 @@ class Run:
                 raise ConfigError(
                     f"source {s.name}: this lake knows it as {mine[s.name]}: give the new format another name"
                 )
-
+        self.catalog.refuse_beside_cdm(mine | {s.name: s.format for s in todo})
         for s in todo:  # before anything lands: it writes in a dead run's name, whose files land no more
             recover(self.lake, self.log, s.name, s.format)
         self.log.flush()
@@ -139,7 +141,7 @@ class Run:
         return sum(n for _, n in added)
 
     def _to_land(self) -> list[Sender]:
-        mark = _mark(self.lake)
+        mark = read_mark(self.lake)
         if self.given:
             if mark.get("sample"):
                 raise ConfigError(
@@ -158,25 +160,26 @@ class Run:
         if not todo:
             raise ConfigError("no source has a path: give --source NAME=PATH or a path in the configuration")
         if not mark:
-            text = json.dumps({"format": LAKE_FORMAT, "release": __version__, "sample": sample})
-            self.lake.storage.write_text(MARK, text)
+            write_mark(self.lake, __version__, sample=sample)
         return todo
 
     def silver(self) -> None:
         """Conformed, link, vocabulary and omop tables, with their ledgers."""
         steps = [s for s in self.plan() if s.name.startswith("silver/")]
-        first = [s for s in steps if s.name.startswith("silver/conformed/")]
+        first = [s for s in steps if s.name.startswith("silver/conformed/") or s.name in self.mapped]
         first.sort(key=self._mappings, reverse=True)  # the longest first, so that none runs alone at the end
         early = self._early_settings()
         if self.full:
             self.before = history.without_damaged(self.lake, self.before, [s.writes for s in steps])
         else:
-            self.increment.begin(self.members)
+            self.increment.begin(self.members, self.mapped)
         self.pace()
         # what reads no table, such as the vocabulary, fills the gaps
         first += [s for s in steps if s not in first and not s.reads and _asks_only(s, early)]
         done = self._run(first, early)
-        if any(not r.skipped for r in done if r.table.startswith("silver/conformed/")):
+        if any(
+            not r.skipped for r in done if r.table.startswith("silver/conformed/") or r.table in self.mapped
+        ):
             conformed_ledger(self.lake, self.log, self.members, self.increment.examined())
             self.log.flush()
         fault("silver:conformed")
@@ -212,7 +215,7 @@ class Run:
     def increment(self) -> Increment:
         """What is known of what is new since the last publication."""
         if self._increment is None:
-            self._increment = Increment(self.lake, self.before, self.catalog.contracts)
+            self._increment = Increment(self.lake, self.before)
         return self._increment
 
     def _mappings(self, step: Step) -> int:
@@ -250,7 +253,8 @@ class Run:
         self._checked |= written
         omop = [t for n, t in self.catalog.declared.items() if n.startswith("silver/omop/")]
         cdm = omop if any(t in omop for t in tables) else []
-        failed = check(self.lake, self.log, tables, cdm, self.config.quality).stopping(self.config.gate)
+        found = check(self.lake, self.log, tables, cdm, self.config.quality, claims=not self.brings_cdm)
+        failed = found.stopping(self.stops)
         self.log.flush()
         if failed:
             what = sorted(f"{r['check_name']} of {r['table_name']}.{r['field_name'] or '*'}" for r in failed)
@@ -258,6 +262,11 @@ class Run:
             raise QualityGateError(
                 f"the quality gate failed: {names}; nothing was published, see ops/check_result"
             )
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The severities of checks that stop a promotion."""
+        return self.config.gate_brought if self.brings_cdm else self.config.gate
 
     def publish(self) -> None:
         """Publish what this run wrote, with what was published before; nothing when nothing is new."""
@@ -273,12 +282,31 @@ class Run:
 
     def plan(self) -> list[Step]:
         """The steps of silver and gold for this lake's senders."""
-        return self.catalog.plan(self.members)
+        return self.catalog.plan(self.members, self._kinds())
+
+    @property
+    def mapped(self) -> dict[str, Table]:
+        """What mappings write in this lake: the contracts, and of a CDM that came as it is its tables."""
+        return self.catalog.mapped(self.members, self._kinds())
+
+    @property
+    def brings_cdm(self) -> bool:
+        """Whether the CDM of this lake came as it is."""
+        return any(m.source.brings_cdm for m in self.members)
 
     def lacking_vocabulary(self) -> list[str]:
         """Vocabulary files without which a table stays empty. Raises InputError when the vocabulary cannot serve at all."""
-        given = vocabulary_settings(self.vocabulary or self.config.vocabulary, self.config.local_maps)
+        given = vocabulary_settings(self._vocabulary(), self.config.local_maps)
         return lacking(**given)
+
+    def _vocabulary(self) -> str | None:
+        """The folder of the vocabulary: as the command line says, else beside a CDM that is brought, else as configured."""
+        if self.vocabulary:
+            return self.vocabulary
+        known = self.given or self.config.senders
+        whole = [f for f, source in self.catalog.sources.items() if source.brings_cdm]
+        beside = [s.path for s in known if s.path and s.format in whole]
+        return next((p for p in beside if has_vocabulary(p)), self.config.vocabulary)
 
     def settings(self) -> dict[str, Any]:
         """Values that steps may ask for."""
@@ -292,7 +320,7 @@ class Run:
     def _early_settings(self) -> dict[str, Any]:
         """Those that are known before any record is read."""
         return {
-            **vocabulary_settings(self.vocabulary or self.config.vocabulary, self.config.local_maps),
+            **vocabulary_settings(self._vocabulary(), self.config.local_maps),
             "senders": self._sender_dicts(self.senders()),
             "release": __version__,
             "kinds": self._kinds(),
@@ -321,20 +349,22 @@ class Run:
         ]
         if days:
             return max(days)
-        seen = self.lake.read(ENCOUNTER).selectExpr("to_date(max(start_datetime)) AS d").first()
-        if seen is None or seen["d"] is None:
+        began = self.lake.read(ENCOUNTER).selectExpr("to_date(max(start_datetime)) AS d").first()
+        if self.brings_cdm:
+            began = self.lake.read(VISIT_OCCURRENCE).selectExpr("max(visit_start_date) AS d").first()
+        if began is None or began["d"] is None:
             raise ConfigError(
                 "no file says of which day it speaks: give --as-of, or extract_date in the configuration"
             )
-        began: date = seen["d"]
-        return began
+        day: date = began["d"]
+        return day
 
     def _run(self, steps: list[Step], values: dict[str, Any]) -> list[StepResult]:
-        members = self.members
+        members, mapped = self.members, self.mapped
         modules = tuple(sorted({x.transform.__module__ for m in members for x in m.source.mappings}))
 
         def also(step: Step) -> tuple[str, ...]:
-            return modules if step.name in self.catalog.contracts else ()
+            return modules if step.name in mapped else ()
 
         def skip(step: Step) -> StepResult | None:
             return None if self.full else self.increment.rests(step, values, also(step))
@@ -343,7 +373,7 @@ class Run:
             return None if self.full else self.increment.part(step, values, also(step))
 
         def quarantine(step: Step, rejected: DataFrame) -> None:
-            if step.name in self.catalog.contracts:
+            if step.name in mapped:
                 reject_conformed(self.lake, self.log, members, step, rejected)
             else:
                 reject_later(self.log, step, rejected)
@@ -358,37 +388,6 @@ class Run:
 
 def _asks_only(step: Step, known: Mapping[str, Any]) -> bool:
     return all(i.name in known for i in step.inputs.values() if isinstance(i, Setting))
-
-
-def _mark(lake: DeltaLake) -> dict[str, Any]:
-    try:
-        mark: dict[str, Any] = json.loads(lake.storage.read_text(MARK) or "{}")
-        int(mark.get("format", LAKE_FORMAT))
-        return mark
-    except (ValueError, TypeError, AttributeError):
-        written = json.dumps({"format": LAKE_FORMAT, "sample": False})
-        raise LakeError(
-            f"{MARK} of the lake {lake.root} is damaged: restore it from a copy, or write {written} into it "
-            '("sample": true when it was begun with the bundled sample)'
-        ) from None
-
-
-def check_mark(lake: DeltaLake) -> None:
-    """Refuse a lake of another format. Raises LakeError, and ConfigError when the lake cannot be reached."""
-    try:
-        found = int(_mark(lake).get("format", LAKE_FORMAT))
-    except OSError:
-        raise ConfigError(
-            f"the lake {lake.root} cannot be read: check the path and, of a store, endpoint, region and credentials"
-        ) from None
-    if found > LAKE_FORMAT:
-        raise LakeError(
-            f"the lake {lake.root} was written by a newer carelake (format {found}): upgrade carelake"
-        )
-    if found < LAKE_FORMAT:
-        raise LakeError(
-            f"the lake {lake.root} was written by an older carelake (format {found}): land its sources into a new lake"
-        )
 
 
 def fault(point: str) -> None:

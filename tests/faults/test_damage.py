@@ -11,9 +11,9 @@ from carelake.bronze.table import bronze_table
 from carelake.core.failure import explained
 from carelake.core.lake import DeltaLake
 from carelake.core.lease import LEASE
+from carelake.core.mark import MARK
 from carelake.core.ops import FILE
 from carelake.errors import LakeBusyError, LakeError, QualityGateError
-from carelake.pipeline import MARK
 from carelake.quality import digest
 from tests.helpers.damage import CASES
 from tests.helpers.runs import digests, run

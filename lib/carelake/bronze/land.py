@@ -10,7 +10,6 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from carelake.bronze.books import close, landed, quarantine_files
-from carelake.bronze.look import Looked, file_name
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.bronze.stream import opened
 from carelake.bronze.table import bronze_table
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from carelake.bronze.found import Found
+    from carelake.bronze.look import Looked
     from carelake.core.config import Sender
     from carelake.core.lake import DeltaLake
     from carelake.core.runlog import RunLog
@@ -37,10 +37,11 @@ _DDL = (
 
 def read_units(found: Found, source: Source) -> Iterator[Unit]:
     """The units of one file; a file that is refused gives one unit that says why."""
-    kind = source.kind_of_file(file_name(found.file))
+    name = source.file_name(found.file)
+    kind = source.kind_of_file(name)
     try:
         with opened(found.path, found.where, unpack=True) as stream:
-            for unit in source.units(stream, file_name(found.file)):
+            for unit in source.units(stream, name):
                 kind = unit.kind
                 yield unit
     except FileProblem as problem:
@@ -151,7 +152,7 @@ def land(lake: DeltaLake, log: RunLog, looked: Looked, at: datetime) -> int:
                 ledger[kind, "duplicate"] += n
             continue
         if f.problem:
-            refused.append((f, source.kind_of_file(file_name(f.file))))
+            refused.append((f, source.kind_of_file(source.file_name(f.file))))
             ledger[refused[-1][1], "in"] += 1
             ledger[refused[-1][1], "quarantined"] += 1
             rows.append({**base, "units": 1, "status": "quarantined", "units_by_kind": json.dumps({refused[-1][1]: 1})})  # fmt: skip

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import zlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from carelake.bronze.found import Found
+from carelake.bronze.source import FileProblem, base_name
 from carelake.bronze.stream import opened, stamp, store
 from carelake.core.storage import Entry, Storage, is_local
 from carelake.errors import InputError
@@ -63,18 +64,13 @@ def find(
     read = [
         e
         for e in entries
-        if source.reads(file_name(e.name)) or (given_file and not source.ignores(file_name(e.name)))
+        if source.reads(source.file_name(e.name)) or (given_file and not source.ignores(base_name(e.name)))
     ]
     if not read:
         raise InputError(
             f"source {sender.name}: {path} holds no file of format {source.format} ({', '.join(source.files)})"
         )
     return read, [e for e in entries if e not in read]
-
-
-def file_name(name: str) -> str:
-    """The name of a file without its folders."""
-    return name.rsplit("/", 1)[-1]
 
 
 def inspect(entry: Entry, source: Source, extract_date: date | None, where: str = "") -> Found:
@@ -116,11 +112,22 @@ def inspect(entry: Entry, source: Source, extract_date: date | None, where: str 
         if extract_date
         else source.extract_date(entry.name, head.decode("utf-8", "replace"))
     )
+    if day is None and problem is None and source.dated:
+        day = _told(entry, source.dated, source.file_name(entry.name), where)
     text = inflated if inflate is not None else size
     found = Found(
         entry.path, entry.name, entry.size, digest.hexdigest(), problem, day, before, where=where, text=text
     )
     return replace(found, growing=found.changed or before is None or before[0] != entry.size)
+
+
+def _told(entry: Entry, dated: Callable[[BinaryIO, str], str | None], name: str, where: str) -> str | None:
+    """The date that a file tells when it is read; what is wrong with it is seen when its records are landed."""
+    try:
+        with opened(entry.path, where, unpack=True) as stream:
+            return dated(stream, name)
+    except (FileProblem, OSError):
+        return None
 
 
 def _inflate(inflate: Any, chunk: bytes) -> tuple[str | None, Any, bytes]:

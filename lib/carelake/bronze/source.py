@@ -26,10 +26,17 @@ class Unit(NamedTuple):
     # The source's own version time, ISO 8601 with offset (meta.lastUpdated); NULL when none.
     version_at: str | None
     raw: bytes  # exactly as sent, without the line end
-    byte_offset: int  # first byte in the decompressed file
+    byte_offset: (
+        int  # first byte in the decompressed file; of a Parquet file, whose rows have none, the row from 0
+    )
     record_no: int  # from 1
     problem: str | None = None  # "R_CLASS:rule" when the record is structurally bad (REASONS classes)
     header: str | None = None  # the file's header line, for delimited text
+
+
+def base_name(path: str) -> str:
+    """The name of a file without its folders."""
+    return path.rsplit("/", 1)[-1]
 
 
 class FileProblem(Exception):  # noqa: N818 - a finding about a file, which is counted, no error of the program
@@ -74,6 +81,12 @@ class Source:
     kinds: frozenset[str]
     not_records: tuple[str, ...] = ()  # globs of files that belong to such a folder but hold no records
     extract_date: Callable[[str, str], str | None] = lambda path, head: None  # (path, first 4 kB) → ISO date
+    # (decompressed stream, file name) → ISO date; of a format of which one file, read as records, says the date of all.
+    dated: Callable[[BinaryIO, str], str | None] | None = None
+    # What names a file, from its path below the one given: of a format whose files may be folders of parts, not the last name.
+    file_name: Callable[[str], str] = base_name
+    # Files are the tables of a CDM, kept as they are (silver/omop/brought.py); such a sender has its lake to itself.
+    brings_cdm: bool = False
     # Kinds of which all versions are mapped, not the latest alone.
     versions_kept: frozenset[str] = frozenset()
     # SQL over record_key, by kind: what the records share that must be mapped together, such as a claim of its lines.

@@ -15,6 +15,7 @@ from carelake.errors import ConfigError
 
 HOME = Path(os.environ.get("CARELAKE_HOME", Path(__file__).resolve().parents[3]))
 SEVERITIES = ("fatal", "convention", "characterization")  # of quality checks, as OHDSI's dashboard has them
+OWN = "own"  # checks of the lake itself (keys, ledger), which no data of others excuse
 _SENDER = re.compile(r"^[a-z][a-z0-9_]{0,40}$")
 
 
@@ -106,6 +107,7 @@ class Config:
     )
     tasks: str | None = None  # a folder of the site's own tasks
     gate: tuple[str, ...] = ("fatal", "convention")
+    gate_brought: tuple[str, ...] = (OWN,)  # the same of a lake whose CDM came as it is
     quality: Quality = Quality()
     maintain: Upkeep = Upkeep()
 
@@ -157,9 +159,9 @@ def sender_from(name: str, given: dict[str, Any]) -> Sender:
     return Sender(**_typed(Sender, {"name": name, **given}, f"source {name}"))
 
 
-def _gate(given: Any) -> tuple[str, ...]:
-    if not isinstance(given, list) or not set(given) <= set(SEVERITIES):
-        raise ConfigError(f"gate takes a list of severities, of {', '.join(SEVERITIES)}")
+def _gate(name: str, given: Any) -> tuple[str, ...]:
+    if not isinstance(given, list) or not set(given) <= {*SEVERITIES, OWN}:
+        raise ConfigError(f"{name} takes a list of severities, of {', '.join((*SEVERITIES, OWN))}")
     return tuple(given)
 
 
@@ -209,8 +211,9 @@ def load(env: str, home: Path = HOME) -> Config:
     merged["sample"] = tuple(sample)
     if isinstance(merged.get("tasks"), str):
         merged["tasks"] = str(home / merged["tasks"])  # an absolute path stays as it is
-    if "gate" in merged:
-        merged["gate"] = _gate(merged["gate"])
+    for name in ("gate", "gate_brought"):
+        if name in merged:
+            merged[name] = _gate(name, merged[name])
     quality = _read(conf / "quality.yaml") if (conf / "quality.yaml").exists() else {}
     merged["quality"] = quality_from(quality, merged.pop("quality", None) or {})
     merged["maintain"] = Upkeep(**_typed(Upkeep, merged.pop("maintain", None) or {}, "maintain"))

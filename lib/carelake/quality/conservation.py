@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Answer = Callable[[], list[dict[str, Any]]]  # rows of ops/check_result, when the tally has run
 
 MONEY = "records of claims"
+OWN = ("primary_key_unique", "ledger_balances", "cost_is_paid")  # all the checks that are asked here
 AMOUNTS = {
     "paid_by_payer": "paid_by_payer",
     "charge": "total_charge",

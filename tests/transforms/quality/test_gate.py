@@ -68,6 +68,7 @@ def test_a_key_that_comes_twice_fails_and_null_is_a_value_of_its_own_place(lake)
         "gold/empty": (0, 0, "pass"),
     }
     assert {r["table_name"] for r in checked.stopping(["fatal"])} == {"gold/twice", "gold/twice_null"}
+    assert checked.stopping(["own"]) == checked.stopping(["fatal"])  # no other check was asked
     assert checked.stopping(["convention"]) == []
 
 
@@ -140,6 +141,11 @@ def test_a_cdm_is_checked_whole_its_results_kept_and_its_next_version_compared(l
         r["value"]
         for r in lake.read(PROFILE).where("table_name = 'silver/omop/person' AND measure = 'rows'").collect()
     } == {3}
+
+    assert checked.stopping(["own"]) == []  # of the lake itself all is well: what fails is the data's
+    assert [r["check_id"] for r in checked.stopping(["own", "fatal"])] == [
+        "field_isforeignkey_condition_occurrence_provider_id"
+    ]
 
     told = json.loads(lake.storage.read_text(PLACE))
     assert told["Metadata"][0]["cdmSourceName"] == "c"

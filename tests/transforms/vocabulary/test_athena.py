@@ -6,13 +6,15 @@ import gzip
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from carelake.errors import InputError
 from carelake.silver.vocabulary import athena
 from carelake.silver.vocabulary import cdm_tables as v
 from carelake.silver.vocabulary.cdm_tables import CONCEPT, CONCEPT_RELATIONSHIP, concept, lacking
-from carelake.silver.vocabulary.folder import settings
+from carelake.silver.vocabulary.folder import has_vocabulary, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,3 +240,32 @@ def test_a_local_map_changes_the_mark_of_the_maps_alone(tmp_path: Path) -> None:
     (tmp_path / "usagi_lab.csv").write_text("sourceCode\n")
     after = {k: str(x) for k, x in settings(folder, None).items()}
     assert {k for k in before if before[k] != after[k]} == {"local_maps"}
+
+
+def test_parquet_and_ids_kept_as_floats_are_read_as_the_same_rows(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """As a CDM's own vocabulary comes out of a database."""
+    columns = {
+        "concept_id_1": pa.array([3.0, 5.0]), "concept_id_2": pa.array([1.0, 2147483000.0]),
+        "relationship_id": ["Maps to", "Is a"], "valid_start_date": [date(2002, 1, 31)] * 2,
+        "valid_end_date": [date(2099, 12, 31)] * 2, "INVALID_REASON": pa.array([None, "D"], pa.string()),
+    }  # fmt: skip
+    parquet.write_table(pa.table(columns), tmp_path / "concept_relationship.parquet")
+    (tmp_path / "CONCEPT.csv").write_text(ATHENA.replace("\n1\t", "\n1.0\t"))
+    given = settings(str(tmp_path), None)["vocabulary"]
+    got = CONCEPT_RELATIONSHIP.conform(athena.read(CONCEPT_RELATIONSHIP, given)).orderBy("concept_id_1")
+    assert [tuple(r) for r in got.collect()] == [
+        (3, 1, "Maps to", date(2002, 1, 31), date(2099, 12, 31), None),
+        (5, 2147483000, "Is a", date(2002, 1, 31), date(2099, 12, 31), "D"),
+    ]
+    assert {1, 2, 3} <= {r.concept_id for r in CONCEPT.conform(athena.read(CONCEPT, given)).collect()}
+    assert has_vocabulary(str(tmp_path))
+    (tmp_path / "CONCEPT.csv").unlink()
+    assert not has_vocabulary(str(tmp_path))
+
+
+def test_a_parquet_file_that_is_none_is_refused_by_name(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "concept.parquet").write_bytes(b"PAR1 cut")
+    with pytest.raises(InputError, match=r"concept\.parquet: is damaged or no Parquet"):
+        athena.read(CONCEPT, settings(str(tmp_path), None)["vocabulary"])

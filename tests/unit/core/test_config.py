@@ -94,3 +94,9 @@ def test_an_exception_that_cannot_be_understood_is_refused(tmp_path, quality, sa
 def test_a_severity_that_is_none_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="gate takes a list of severities, of fatal, convention"):
         load("local", _home(tmp_path, local="gate: [fatale]"))
+
+
+def test_of_a_cdm_that_came_as_it_is_the_lakes_own_checks_alone_stop_unless_said_otherwise(tmp_path):
+    assert load("local", _home(tmp_path)).gate_brought == ("own",)
+    said = load("local", _home(tmp_path / "other", local="gate_brought: [own, fatal]"))
+    assert said.gate_brought == ("own", "fatal")

@@ -36,10 +36,11 @@ class Member:
 def version_step(members: list[Member]) -> Step:
     """The step that finds duplicates, superseded versions and conflicts."""
     tables = {f"bronze_{m.sender}": bronze_table(m.sender) for m in members}
+    exports = frozenset(m.sender for m in members if m.source.brings_cdm)
 
     def transform(**bronze: DataFrame) -> DataFrame:
         """Versions of every sender's records."""
-        return versions({name.removeprefix("bronze_"): frame for name, frame in bronze.items()})
+        return versions({name.removeprefix("bronze_"): frame for name, frame in bronze.items()}, exports)
 
     return Step(VERSION, tables, transform, "Which records are not the version that counts.")
 

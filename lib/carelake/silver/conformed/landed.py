@@ -247,6 +247,8 @@ def _people(contract: Table) -> list[tuple[str, str]]:
     """The columns of a contract that name a person as a sender does."""
     if "account_id" in contract.columns:  # an enrolment names two: the account and the patient
         return [("account_source", "account_id"), ("person_source", "source_person_id")]
+    if contract.person and not contract.sender_person:  # a table of a CDM that came as it is
+        return [("_source", f"cast({contract.person} AS string)")]
     return [contract.sender_person] if contract.sender_person else []
 
 

@@ -54,6 +54,11 @@ def read_file(table: Table, file: Entry) -> DataFrame:
     from pyspark.sql.types import StringType, StructField, StructType
 
     separator, names = _checked(table, file)
+    if is_parquet(file):
+        rows = SparkSession.active().read.parquet(file.path)
+        return _typed(
+            table, rows.selectExpr(*[f"cast(`{c}` AS string) AS `{c.lower()}`" for c in rows.columns])
+        )
     _refuse_cut(file, separator, len(names))
     schema = StructType([StructField(n, StringType()) for n in names])
     reader = SparkSession.active().read.schema(schema).option("header", True).option("encoding", "UTF-8")
@@ -138,14 +143,32 @@ def unpacked_whole(file: Entry) -> bytes:
         raise InputError(f"vocabulary file {file.path}: is damaged or was cut; download it again") from None
 
 
+def is_parquet(file: Entry) -> bool:
+    """Whether a file is Parquet, by its name."""
+    return file.name.lower().endswith(".parquet")
+
+
 def header(file: Entry) -> tuple[str, list[str]]:
-    """The separator of a file and its columns' names in small letters. Raises InputError when it is empty."""
+    """The separator of a file ("" of Parquet) and its columns' names in small letters. Raises InputError when it has none."""
+    if is_parquet(file):
+        return "", _parquet_columns(file)
     text = _beginning(file).decode("utf-8-sig", errors="replace").lstrip("\r\n")
     line = text.splitlines()[0] if text else ""
     if not line.strip():
         raise InputError(f"vocabulary file {file.path}: is empty; download it again")
     separator = "\t" if "\t" in line else ","
     return separator, [n.strip().lower() for n in _fields(line, separator)]
+
+
+def _parquet_columns(file: Entry) -> list[str]:
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+    from pyspark.sql import SparkSession
+
+    try:
+        return [c.lower() for c in SparkSession.active().read.parquet(file.path).columns]
+    except (PySparkException, Py4JError):
+        raise InputError(f"vocabulary file {file.path}: is damaged or no Parquet; export it again") from None
 
 
 def _fields(line: str, separator: str) -> list[str]:
@@ -208,6 +231,16 @@ def _value_sql(column: str, kind: str) -> str:
     ):  # a cast of ISO text is far cheaper than a parse by pattern, and there are millions of rows
         plain = " || '-' || ".join(f"substr({column}, {at}, {n})" for at, n in ((1, 4), (5, 2), (7, 2)))
         return f"try_cast(CASE WHEN length({column}) = 8 THEN {plain} ELSE {column} END AS date)"
+    if kind in ("int", "bigint"):
+        return f"try_cast({whole(column)} AS {kind})"
     if kind != "string":
         return f"try_cast({column} AS {kind})"
     return f"CASE WHEN {column} NOT IN ('', '\\\\N') THEN {column} END"
+
+
+def whole(text: str) -> str:
+    """SQL of a whole number's text: 8507 of 8507.0, as ids come from a database that kept them as floats.
+
+    Tried as it is it would fail, and each failed cast costs Spark an exception.
+    """
+    return f"CASE WHEN {text} LIKE '%.0' THEN left({text}, length({text}) - 2) ELSE {text} END"

@@ -24,7 +24,7 @@ _TABLES = (
     "concept_ancestor|drug_strength"
 )
 _PACKED = r"\.csv(\.gz|\.bz2)?"
-VOCABULARY_FILES = rf"({_TABLES}){_PACKED}"
+VOCABULARY_FILES = rf"({_TABLES})({_PACKED}|\.parquet)"
 LOCAL_CONCEPT_FILES = rf"local_concept.*{_PACKED}"
 LOCAL_MAP_FILES = rf"(source_to_concept_map|usagi).*{_PACKED}"
 WHOLE = (
@@ -64,6 +64,15 @@ class Files:
     def file(self, name: str) -> Entry | None:
         """The file NAME.csv, plain before compressed; None when the folder has none."""
         return next((e for e in self.found if e.name.lower().split(".")[0] == name.lower()), None)
+
+
+def has_vocabulary(folder: str) -> bool:
+    """Whether a folder holds the files without which no vocabulary can serve."""
+    try:
+        files = Files((folder,), VOCABULARY_FILES)
+        return all(files.file(name) is not None for name in ("concept", "concept_relationship"))
+    except (InputError, OSError):
+        return False
 
 
 def settings(vocabulary: str | None, local_maps: str | None) -> dict[str, Any]:
