@@ -87,7 +87,8 @@ def _survival_aft(prepared: DataFrame, params: dict[str, Any], seed: int) -> lis
         featuresCol="features", labelCol="days", censorCol="censor", predictionCol="survival_days", **params
     ).fit(prepared.where("days IS NOT NULL"))
     hazard = f"(ln({horizon!r}D) - ln(survival_days)) / {float(fitted.scale)!r}D"
-    bounded = f"coalesce(greatest(-{_FARTHEST}D, least({_FARTHEST}D, {hazard})), {_FARTHEST}D)"
+    # `least` passes over the NULL that ln gives of no days at all: the event is certain then
+    bounded = f"greatest(-{_FARTHEST}D, least({_FARTHEST}D, {hazard}))"
     return [
         fitted,
         SQLTransformer(
