@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -38,14 +39,14 @@ def _rows(session: SparkSession, root: str, name: str) -> DataFrame:
     settings = whole.settings()
     given = {p: lake.read(i) if isinstance(i, Table) else settings[i.name] for p, i in step.inputs.items()}
     made = step.transform(**given)
-    extra = [c for c in ("_problems", "_excluded") if c in made.columns]
+    extra: list[str] = [c for c in ("_problems", "_excluded") if c in made.columns]
     own = run._with_extra(step.writes, made, extra) if extra else step.writes.conform(made)
     return own.selectExpr("*", f"{run._reasons(step.writes, extra)} AS _reasons")
 
 
 def _cpu(session: SparkSession) -> float:
     """Processor seconds of all tasks so far."""
-    gateway = session.sparkContext._gateway
+    gateway: Any = session.sparkContext._gateway
     none = gateway.new_array(gateway.jvm.double, 0)
     stages = session.sparkContext._jsc.sc().statusStore().stageList(None, False, False, none, None)
     return float(sum(stages.apply(i).executorCpuTime() for i in range(stages.size()))) / 1e9
@@ -96,8 +97,6 @@ def _child(checkout: Path, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _environ(checkout: Path) -> dict[str, str]:
-    import os
-
     return {k: v for k, v in os.environ.items() if k != "SPARK_HOME"} | {
         "PYTHONPATH": f"{checkout / 'lib'}:{ROOT}", "CARELAKE_HOME": str(ROOT),
     }  # fmt: skip
