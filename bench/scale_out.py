@@ -131,8 +131,9 @@ def play(scenario: Scenario, landed: Path, scratch: Path, vocabulary: list[str],
                 raise MeasureError(f"{scenario.what}: the run ended before it was disturbed")
         told = read(next(events.iterdir()))
         run([str(ROOT / "spark-submit.sh"), "quality", "--lake", str(lake), "--digest"], log)
-        rows = (line.split() for line in log.read_text().splitlines() if line.count("/"))
-        return Outcome(measured, told, tuple(sorted(" ".join(r) for r in rows)), _ledger(note))
+        rows = (line.split() for line in log.read_text(encoding="utf-8").splitlines())
+        digest = tuple(sorted(" ".join(r) for r in rows if len(r) == 3 and r[1].isdigit()))
+        return Outcome(measured, told, digest, _ledger(note))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
