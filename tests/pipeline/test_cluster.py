@@ -40,11 +40,14 @@ def _says_nothing(work: Path) -> None:
     assert " task " not in printed, "Spark's own messages go on after the start"
 
 
+APART = ("spark.driver.defaultJavaOptions", "spark.redaction.regex")
+
+
 def _shipped() -> dict[str, str]:
-    """conf/spark/cluster.conf, but for what the launcher adds to."""
+    """conf/spark/cluster.conf, but for what the launcher adds to and for what Spark takes for a secret in its log."""
     lines = (ROOT / "conf" / "spark" / "cluster.conf").read_text(encoding="utf-8").splitlines()
     pairs = dict(line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
-    return {key: value for key, value in pairs.items() if key != "spark.driver.defaultJavaOptions"}
+    return {key: value for key, value in pairs.items() if key not in APART}
 
 
 def _in_force(events: Path) -> dict[str, str]:
