@@ -108,7 +108,8 @@ def play(scenario: Scenario, landed: Path, scratch: Path, vocabulary: list[str],
     lake, events, note, log = folder / "lake", folder / "events", folder / "note.json", folder / "log"
     events.mkdir()
     shutil.copytree(landed, lake)
-    settings = (*SMALL, *LOGGED, f"spark.eventLog.dir={events.as_uri()}", *scenario.settings)
+    settings = (*SMALL, *LOGGED, f"spark.eventLog.dir={events.as_uri()}",
+                f"spark.dynamicAllocation.minExecutors={scenario.workers}", *scenario.settings)  # fmt: skip
     try:
         with cluster(folder, scenario.workers, "3g") as made:
             done: list[str] = []

@@ -64,7 +64,7 @@ def test_a_cluster_gives_the_same_tables_as_a_laptop(two_workers, tmp_path):
     on_cluster, local = tmp_path / "on cluster", tmp_path / "local"
     # Delta reads the log of every table in 50 tasks unless told otherwise; these logs hold a few lines.
     settings = {
-        "spark.databricks.delta.snapshotPartitions": "1", "spark.sql.shuffle.partitions": "4", "spark.eventLog.enabled": "true",
+        "spark.dynamicAllocation.minExecutors": "2", "spark.databricks.delta.snapshotPartitions": "1", "spark.sql.shuffle.partitions": "4", "spark.eventLog.enabled": "true",
         "spark.eventLog.compress": "false", "spark.eventLog.rolling.enabled": "false", "spark.eventLog.dir": tmp_path.as_uri(),
     }  # fmt: skip
     given = [x for key, value in settings.items() for x in ("--conf", f"{key}={value}")]
