@@ -15,7 +15,6 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 if TYPE_CHECKING:
@@ -148,9 +147,8 @@ class Tally:
         if not branches:
             return
         grouped = _grouped(branches, max((len(r) for r in self._spaces.values()), default=0))
-        # Few rows of a long plan, which would be analysed anew with each step that follows. Kept twice, since a
-        # checkpoint is not made anew when the machine that holds it is gone.
-        grouped = grouped.localCheckpoint(storageLevel=StorageLevel.MEMORY_AND_DISK_2)
+        # Few rows of a long plan, which would be analysed anew with each step that follows.
+        grouped = grouped.localCheckpoint()
         used = grouped.where(f"s BETWEEN {-len(self.fields)} AND -1").selectExpr(
             "s", "cast(x AS int) AS c", "cast(y AS int) AS beside", "n"
         )
