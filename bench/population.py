@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -49,3 +50,19 @@ def population(patients: int, seed: int) -> Path:
 def sources(folder: Path) -> dict[str, Path]:
     """Sender → folder of its files."""
     return {name: folder / sub for name, sub in SENDERS.items() if (folder / sub).is_dir()}
+
+
+def some_people(csv_folder: Path, into: Path, people: int) -> Path:
+    """Of Synthea's CSV the files of the first so many patients; those that are of no patient stay whole."""
+    with (csv_folder / "patients.csv").open(newline="", encoding="utf-8") as text:
+        kept = {row["Id"] for row, _ in zip(csv.DictReader(text), range(people), strict=False)}
+    into.mkdir(parents=True)
+    for file in sorted(csv_folder.glob("*.csv")):
+        with file.open(newline="", encoding="utf-8") as text, (into / file.name).open("w", newline="", encoding="utf-8") as out:  # fmt: skip
+            rows, writer = csv.reader(text), csv.writer(out, lineterminator="\n")
+            names = next(rows)
+            whose = {"patients.csv": ["Id"]}.get(file.name, ["PATIENT", "PATIENTID"])
+            place = next((names.index(w) for w in whose if w in names), None)
+            writer.writerow(names)
+            writer.writerows(row for row in rows if place is None or row[place] in kept)
+    return into

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -40,7 +41,11 @@ def run(command: list[str], log: Path) -> Measured:
         ticks: dict[str, int] = {}
         watcher = threading.Thread(target=_watch, args=(process.pid, ended, peak, ticks), daemon=True)
         watcher.start()
-        code = process.wait()
+        try:
+            code = process.wait()
+        except BaseException:  # interrupted: nothing goes on without us
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         seconds = time.monotonic() - started
         ended.set()
         watcher.join()

@@ -1,10 +1,14 @@
 """Killed at any moment, then the same command again: the same tables, and readers never see half a run."""
 
 import os
+import random
+import signal
+import subprocess
+import time
 
 import pytest
 
-from tests.helpers.cli import FIVE, carelake, five_people
+from tests.helpers.cli import FIVE, ROOT, carelake, five_people
 from tests.helpers.lakes import SOURCES
 from tests.helpers.runs import digests, run
 
@@ -78,6 +82,53 @@ def test_a_run_killed_at_one_point_after_the_other_is_caught_up_by_the_same_comm
     assert again.returncode == 0, again.stderr
     _caught_up(spark, tmp_path / "lake", whole)
     print(f"killed {len(OTHERS)} times: {len(whole)} of {len(whole)} tables identical")
+
+
+KILLS = int(os.environ.get("CARELAKE_KILLS", "3"))
+SEED = int(os.environ.get("CARELAKE_KILL_SEED", time.time_ns() % 1_000_000))
+STARTS = 5.0  # seconds in which no run has written anything
+
+
+def _seconds(lake):
+    """How long the undisturbed run took."""
+    from deltalake import DeltaTable
+
+    rows = DeltaTable(str(lake / "ops" / "run")).to_pyarrow_table().to_pylist()
+    (row,) = (r for r in rows if r["status"] == "succeeded")
+    return (row["ended_at"] - row["started_at"]).total_seconds()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("number", range(KILLS))
+def test_a_run_killed_at_any_moment_is_caught_up_by_the_same_command(
+    spark, five_lake, whole, tmp_path, number
+):
+    """With all its processes, as when the power fails, or without its JVM, which may finish a commit.
+
+    CARELAKE_KILLS says how many, CARELAKE_KILL_SEED repeats the moments that were printed.
+    """
+    draw = random.Random(f"{SEED} {number}")  # noqa: S311
+    after, alone = draw.uniform(STARTS, _seconds(five_lake.lake)), draw.random() < 0.5
+    lake = tmp_path / "lake"
+    child = subprocess.Popen(
+        [str(ROOT / "spark-submit.sh"), *_command(lake)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        child.wait(after)
+    except subprocess.TimeoutExpired:
+        (os.kill if alone else os.killpg)(child.pid, signal.SIGKILL)
+    ended = child.wait()
+    assert ended in (0, -signal.SIGKILL)
+    seen = _published(lake)  # all of it, when it was killed after its last commit
+    assert (ended and not seen) or set(whole) <= set(seen), "half a run was published"
+    run(spark, lake, {n: FIVE / n for n in SOURCES}, "--until", "gold")
+    _caught_up(spark, lake, whole)
+    how = "had ended" if ended == 0 else "killed without its JVM" if alone else "killed with its JVM"
+    print(
+        f"seed {SEED}, {number + 1} of {KILLS}: {how} after {after:.1f} s: {len(whole)} of {len(whole)} tables identical"
+    )
 
 
 def test_the_points_are_twenty_four():

@@ -4,83 +4,25 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import socket
 import subprocess
 import time
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyspark
 import pytest
 
+from bench.cluster import Cluster, cluster, without_package
 from tests.helpers.cli import FIVE, ROOT, carelake, digest, five_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SPARK = Path(pyspark.__file__).parent
-WAIT = 120  # seconds that a daemon may take to come up on a busy machine
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-def _without_package(**more: str) -> dict[str, str]:
-    """An environment in which nobody finds carelake by itself, so that executors have it from --py-files alone."""
-    return {
-        k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYSPARK_PYTHON", "SPARK_HOME")
-    } | more
-
-
-def _until(done, what: str) -> None:
-    end = time.monotonic() + WAIT
-    while not done():
-        assert time.monotonic() < end, f"{what} did not come up in {WAIT} s"
-        time.sleep(0.2)
-
-
-@contextmanager
-def _daemon(folder: Path, name: str, main: str, *argv: str) -> Iterator[Path]:
-    """One of Spark's own daemons in the foreground; gives its log."""
-    log = folder / f"{name}.log"
-    env = _without_package(
-        SPARK_HOME=str(SPARK), SPARK_LOCAL_IP="127.0.0.1", SPARK_DAEMON_MEMORY="256m", SPARK_LOCAL_DIRS=str(folder / "spill"),
-        SPARK_NO_DAEMONIZE="1",
-    )  # fmt: skip
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [SPARK / "bin" / "spark-class", f"org.apache.spark.deploy.{main}", "--host", "127.0.0.1", "--webui-port", "0", *argv],
-            env=env, stdout=out, stderr=subprocess.STDOUT, cwd=folder,
-        )  # fmt: skip
-    try:
-        yield log
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    """URL of a standalone master with two workers of one core and 1 GiB each, and the workers' folder."""
-    folder = tmp_path_factory.mktemp("cluster")
-    port = _free_port()
-    url = f"spark://127.0.0.1:{port}"
-    worker = ("worker.Worker", "--cores", "1", "--memory", "1g", "--work-dir", str(folder / "work"), url)
-    with _daemon(folder, "master", "master.Master", "--port", str(port)) as master:
-        _until(lambda: b"New state: ALIVE" in master.read_bytes(), "the master")
-        with _daemon(folder, "worker1", *worker) as one, _daemon(folder, "worker2", *worker) as two:
-            for log in (one, two):
-                _until(lambda log=log: b"Successfully registered" in log.read_bytes(), log.stem)
-            yield url, folder
+def two_workers(tmp_path_factory) -> Iterator[Cluster]:
+    """A standalone master with two workers of one core and 1 GiB each."""
+    with cluster(tmp_path_factory.mktemp("cluster"), 2) as made:
+        yield made
 
 
 def _says_nothing(work: Path) -> None:
@@ -98,30 +40,48 @@ def _says_nothing(work: Path) -> None:
     assert " task " not in printed, "Spark's own messages go on after the start"
 
 
+APART = ("spark.driver.defaultJavaOptions", "spark.redaction.regex")
+
+
+def _shipped() -> dict[str, str]:
+    """conf/spark/cluster.conf, but for what the launcher adds to and for what Spark takes for a secret in its log."""
+    lines = (ROOT / "conf" / "spark" / "cluster.conf").read_text(encoding="utf-8").splitlines()
+    pairs = dict(line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
+    return {key: value for key, value in pairs.items() if key not in APART}
+
+
+def _in_force(events: Path) -> dict[str, str]:
+    """The settings that an application ran with, by its event log."""
+    with events.open(encoding="utf-8") as lines:
+        told = next(line for line in lines if '"SparkListenerEnvironmentUpdate"' in line)
+    settings: dict[str, str] = json.loads(told)["Spark Properties"]
+    return settings
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_a_cluster_gives_the_same_tables_as_a_laptop(cluster, tmp_path):
-    url, folder = cluster
+def test_a_cluster_gives_the_same_tables_as_a_laptop(two_workers, tmp_path):
     on_cluster, local = tmp_path / "on cluster", tmp_path / "local"
     # Delta reads the log of every table in 50 tasks unless told otherwise; these logs hold a few lines.
-    small = (
-        "--conf",
-        "spark.databricks.delta.snapshotPartitions=1",
-        "--conf",
-        "spark.sql.shuffle.partitions=4",
-    )
-    options = ("--master", url, "--executor-memory", "900m", "--driver-memory", "1500m", *small)
+    settings = {
+        "spark.dynamicAllocation.minExecutors": "2", "spark.databricks.delta.snapshotPartitions": "1", "spark.sql.shuffle.partitions": "4", "spark.eventLog.enabled": "true",
+        "spark.eventLog.compress": "false", "spark.eventLog.rolling.enabled": "false", "spark.eventLog.dir": tmp_path.as_uri(),
+    }  # fmt: skip
+    given = [x for key, value in settings.items() for x in ("--conf", f"{key}={value}")]
+    options = ("--master", two_workers.url, "--executor-memory", "900m", "--driver-memory", "1500m", *given)
     job = ("pipeline", *five_people(), "--until", "gold", "--lake")
     started = time.monotonic()
     done = subprocess.run(
         [ROOT / "spark-submit.sh", *options, *job, str(on_cluster)],
-        env=_without_package(), cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False,
+        env=without_package(), cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     seconds = time.monotonic() - started
     assert done.returncode == 0, done.stderr
-    executors = {p.name for p in (folder / "work").glob("app-*/*") if p.is_dir()}
+    executors = {p.name for p in (two_workers.folder / "work").glob("app-*/*") if p.is_dir()}
     assert len(executors) == 2, "both workers take part"
-    _says_nothing(folder / "work")
+    _says_nothing(two_workers.folder / "work")
+    (events,) = tmp_path.glob("app-*")
+    assert {k: v for k, v in _shipped().items() if k not in settings and _in_force(events).get(k) != v} == {}
     here = carelake(*job, str(local))
     assert here.returncode == 0, here.stderr
     expected = digest(local)
