@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from carelake.catalog import catalog
+from carelake.silver.conformed.version import versions
 from carelake.silver.omop.brought import as_brought, mappings, person_link
 from carelake.silver.omop.observation_period import OBSERVATION_PERIOD
 from carelake.silver.omop.person import PERSON
@@ -174,6 +175,48 @@ def test_metadata_without_ids_gets_some(spark: SparkSession):
     rows = brought(spark, "metadata", text)
     assert problems(rows) == [[], []]
     assert len({r["metadata_id"] for r in rows} - {None}) == 2
+
+
+def test_rows_of_one_export_are_no_versions_of_each_other_and_the_export_landed_last_counts(
+    spark: SparkSession,
+):
+    """Both exports are of one day. Of id 5 the first has A and B, the second A and D; of id 6 all are the same."""
+    landed = [
+        ("5", "A", "1"),
+        ("5", "B", "1"),
+        ("6", "C", "1"),
+        ("6", "C", "1"),
+        ("5", "A", "2"),
+        ("5", "D", "2"),
+        ("6", "C", "2"),
+    ]
+    at = {"1": datetime(2020, 2, 1), "2": datetime(2020, 2, 2)}
+    rows = [
+        (
+            "drug_exposure",
+            n,
+            f"{key}",
+            "d.csv",
+            n,
+            n,
+            None,
+            date(2020, 1, 31),
+            content.encode(),
+            run,
+            at[run],
+            None,
+        )
+        for n, (key, content, run) in enumerate(landed, start=1)
+    ]
+    ddl = (
+        "kind string, record_id bigint, record_key string, file string, byte_offset bigint, record_no bigint, version_at timestamp, "
+        "extract_date date, content_hash binary, _run string, ingested_at timestamp, problem string"
+    )
+    found = versions({"omop": spark.createDataFrame(rows, ddl)}, frozenset({"omop"})).collect()
+    assert {(landed[r["record_id"] - 1], r["state"]) for r in found} == {
+        (("5", "A", "2"), "duplicate"), (("5", "B", "1"), "superseded"), (("6", "C", "1"), "duplicate"), (("6", "C", "2"), "duplicate"),
+    }  # fmt: skip
+    assert len(found) == 4  # of the two that are equal one counts
 
 
 def test_what_would_stop_a_run_quarantines_a_row_that_came_as_it_is():

@@ -102,9 +102,9 @@ def _transform(kind: str, table: Table, people: Table | None) -> Callable[[DataF
             own = _with_person(own, rows)
         if people is not None:
             known = sound(typed(rows.where("kind = 'person'"), "person", people), people)
-            own = own.join(known, "person_id", how="left").withColumn(
+            own = own.join(known, F.expr("person_id <=> _person"), how="left").withColumn(
                 "_problems", F.expr("array_append(_problems, CASE WHEN person_id IS NOT NULL AND _known IS NULL THEN 'R_REF:person_id' END)")
-            ).drop("_known")  # fmt: skip
+            ).drop("_known", "_person")  # fmt: skip
         return _told_apart(own, read, kind, table)
 
     brought.__name__ = kind
@@ -166,16 +166,17 @@ def _without_lineage(table: Table) -> Table:
 
 
 def sound(rows: DataFrame, table: Table) -> DataFrame:
-    """person_id, `_known`: the persons whose row will be written.
+    """`_person`, `_known`: the persons whose row will be written.
 
-    What makes a row sound is no filter: Spark would push it below the columns and work each of them out many times.
+    What makes a row sound is no filter, and rows are joined to it by <=>, which asks for no key that is not NULL: Spark
+    would push such a condition below the columns, work each of them out many times, and plan for minutes.
     """
     judged = rows.selectExpr(
-        "person_id",
+        "person_id AS _person",
         f"size(array_compact(_problems)) = 0 AND size({_without_lineage(table).reasons()}) = 0 AS _ok",
     )
     return (
-        judged.groupBy("person_id")
+        judged.groupBy("_person")
         .agg(F.expr("count(*) = 1 AND bool_and(_ok)").alias("_known"))
         .where("_known")
     )
@@ -227,23 +228,26 @@ def _with_person(costs: DataFrame, rows: DataFrame) -> DataFrame:
     domain = " ".join(f"WHEN '{k}' THEN '{d}'" for k, d in kinds.items())
     event = " ".join(f"WHEN '{k}' THEN `{k}_id`" for k in kinds)
     one = (
-        events.selectExpr("person_id", f"CASE kind {domain} END AS cost_domain_id", f"CASE kind {event} END AS _event")
+        events.selectExpr("person_id", f"CASE kind {domain} END AS _domain", f"CASE kind {event} END AS _event")
         .selectExpr(
-            "cost_domain_id", f"try_cast({whole('_event')} AS bigint) AS cost_event_id",
+            "_domain", f"try_cast({whole('_event')} AS bigint) AS _of_event",
             f"try_cast({whole('person_id')} AS bigint) AS _person_id",
         )
-        .groupBy("cost_domain_id", "cost_event_id").agg(F.min("_person_id").alias("_person_id"))
+        .groupBy("_domain", "_of_event").agg(F.min("_person_id").alias("_person_id"))
     )  # fmt: skip
-    return costs.join(one, ["cost_domain_id", "cost_event_id"], how="left")
+    same = F.expr("cost_domain_id <=> _domain AND cost_event_id <=> _of_event")
+    return costs.join(one, same, how="left").drop("_domain", "_of_event")
 
 
 def _of_people(own: DataFrame, changed: DataFrame) -> DataFrame:
     """Records of the persons among the changed records."""
-    people = changed.selectExpr("record_key AS _person").distinct()
+    people = changed.selectExpr("record_key AS _changed").distinct()
     told = fields(own, ("person_id",), sep=",", quoted=True).selectExpr(
         "*", f"{whole('person_id')} AS _person"
     )
-    return told.join(F.broadcast(people), "_person", how="left_semi").select(*own.columns)
+    return told.join(F.broadcast(people), F.expr("_person <=> _changed"), how="left_semi").select(
+        *own.columns
+    )
 
 
 def person_link() -> Step:
