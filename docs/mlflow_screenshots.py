@@ -13,6 +13,7 @@ from tests.helpers.mlflow_server import served
 
 OUT = Path(__file__).parent / "mlflow"
 PATIENCE = 120_000  # ms
+SETTLED = 12_000  # ms: the pages ask again and again, so none is ever quiet
 
 
 def main(lake: Path, model: str) -> None:
@@ -46,8 +47,8 @@ def main(lake: Path, model: str) -> None:
         window.set_default_timeout(PATIENCE)
         for name, path in pages.items():
             window.goto("about:blank")
-            window.goto(f"{address}{path}", wait_until="networkidle")
-            window.wait_for_timeout(1500)
+            window.goto(f"{address}{path}")
+            window.wait_for_timeout(SETTLED)
             window.screenshot(path=OUT / f"{name}.png")
             print(OUT / f"{name}.png")
         browser.close()

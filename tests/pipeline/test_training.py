@@ -19,7 +19,7 @@ from carelake.core.table import Field, Table
 from carelake.errors import ConfigError
 from carelake.ml.model import Estimator, Feature, Gate, Kind, RiskModel
 from carelake.ml.record import attempt, record_candidate
-from carelake.ml.tracking import current, load
+from carelake.ml.tracking import current, load, session
 from carelake.ml.train import Tracking, predict, train
 
 if TYPE_CHECKING:
@@ -324,12 +324,12 @@ def test_a_reviewer_finds_use_gates_environment_and_schema(trained, tracking: Tr
         assert "| discriminates | auroc_lower at least 0.5 |" in text
     assert at.tags["gate.slope"] == tags["gate.slope"]
     assert "To test training." in client.get_registered_model("carelake.toy").description
-    mlflow.set_tracking_uri(tracking.uri)
-    signature = mlflow.models.get_model_info(f"models:/carelake.toy/{trained.version}").signature
+    with session(tracking):
+        info = mlflow.models.get_model_info(f"models:/carelake.toy/{trained.version}")
+    signature = info.signature
     assert signature.inputs.input_names() == ["visits", "lab", "noise", "age"]
     assert {str(t) for t in signature.inputs.input_types()} == {"DataType.double"}
     assert signature.outputs.input_names() == ["prediction"]
-    info = mlflow.models.get_model_info(f"models:/carelake.toy/{trained.version}")
     assert info.saved_input_example_info is None
 
 

@@ -109,7 +109,9 @@ def test_survival_finds_the_weibull_law_that_the_times_follow(
     assert slopes(fitted["survival_aft"]) == pytest.approx(-SLOPES / SCALE, abs=0.12)
     rows = PipelineModel(fitted["survival_aft"]).transform(drawn.frame).orderBy("row").collect()
     off = np.abs(np.array([r.event_probability for r in rows]) - drawn.risk)
-    assert off.mean() < 0.02  # the law of 3,000 drawn rows is found to within sampling error, least well at its ends
+    assert (
+        off.mean() < 0.02
+    )  # the law of 3,000 drawn rows is found to within sampling error, least well at its ends
     assert off.max() < 0.12
     hazard = np.array([r.margin[0] for r in rows])
     assert 1 - np.exp(-np.exp(hazard)) == pytest.approx([r.event_probability for r in rows], abs=1e-12)
