@@ -43,12 +43,18 @@ def main(lake: Path, model: str) -> None:
         sync_playwright() as playwright,
     ):
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        window = browser.new_page(viewport={"width": 1280, "height": 900})
+        window = browser.new_page(viewport={"width": 1500, "height": 950})
         window.set_default_timeout(PATIENCE)
         for name, path in pages.items():
             window.goto("about:blank")
             window.goto(f"{address}{path}")
             window.wait_for_timeout(SETTLED)
+            assistant = window.locator(
+                "[aria-label='Close'], [data-component-id*='assistant'][data-component-id*='close']"
+            )
+            if assistant.count():
+                assistant.first.click()
+                window.wait_for_timeout(1000)
             window.screenshot(path=OUT / f"{name}.png")
             print(OUT / f"{name}.png")
         browser.close()
