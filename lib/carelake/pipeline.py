@@ -206,7 +206,8 @@ class Run:
     def pace(self) -> None:
         """Let Spark compile expressions or not, as what there is to read asks for."""
         new = self.increment.landed
-        pace(self.lake.spark, new.size if new else sum(r["bytes"] or 0 for r in self.log.landed()))
+        size = new.size if new else sum(r["bytes"] or 0 for r in self.log.landed())
+        pace(self.lake.spark, size, constraints=not self.brings_cdm)
 
     def _made(self, table: Table) -> bool:
         return any(r.table == table.name and not r.skipped for r in self.results)

@@ -52,14 +52,17 @@ def with_delta(home: Path) -> tuple[dict[str, str], str]:
 COMPILED_FROM = 64 << 20
 
 
-def pace(session: SparkSession, size: int) -> None:
-    """Have expressions interpreted or compiled, as the bytes to be read ask for.
+def pace(session: SparkSession, size: int, *, constraints: bool = True) -> None:
+    """Have expressions interpreted or compiled, as the bytes to be read ask for; `constraints`: let the optimizer infer filters.
 
     Where a plan is too long to be compiled as a whole, Spark writes and compiles the code of its expressions anew in every
     task. That is soon won back with many rows, and with few it is most of the work.
     """
     mode = "FALLBACK" if size >= COMPILED_FROM else "NO_CODEGEN"
     session.conf.set("spark.sql.codegen.factoryMode", mode)
+    # Of a column that is worked out of another in several steps Spark keeps what it knows of each form: the columns of a CDM that is brought
+    # are so many and so made that it plans for minutes.
+    session.conf.set("spark.sql.constraintPropagation.enabled", str(constraints).lower())
 
 
 def start(app: str, scratch: str | None) -> SparkSession:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from carelake.gold.cohorts.task import DEATH, Event, Task
 from tests.helpers.asked import asked, stay, visit
 from tests.helpers.tables import rows
 
@@ -234,3 +235,24 @@ def test_a_discharge_of_more_than_ten_years_ago_is_not_asked(spark: SparkSession
     assert rows(asked(spark, "readmission_30d", visit=visits, visit_detail=details), "index_date") == [
         ("2015-02-01",)
     ]
+
+
+def test_a_task_that_asks_for_no_visit_asks_who_was_observed_in_the_year_before(spark: SparkSession) -> None:
+    own = Task(
+        name="death_1y_of_all",
+        words="Death within a year",
+        outcome=Event(DEATH, "death"),
+        months=12,
+        seen_months=0,
+    )
+    lived = [
+        {
+            "person_id": 1,
+            "condition_occurrence_id": 1,
+            "condition_concept_id": 0,
+            "condition_start_date": "2016-05-01",
+        }
+    ]
+    out = asked(spark, own.name, site_tasks=(own,), condition=lived, period=("2016-01-01", "2017-06-30"))
+    # 2016-01-01 is the first day of the period, which does not begin before it; 2018-06-30 is a year after its end
+    assert rows(out, "index_date") == [("2017-01-01",), ("2018-01-01",)]

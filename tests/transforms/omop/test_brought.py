@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from carelake.catalog import catalog
+from carelake.core.session import pace
 from carelake.silver.conformed.version import versions
 from carelake.silver.omop.brought import as_brought, mappings, person_link
 from carelake.silver.omop.observation_period import OBSERVATION_PERIOD
@@ -15,7 +18,23 @@ from tests.helpers.bronze import bronze
 from tests.helpers.tables import frame
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyspark.sql import DataFrame, SparkSession
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_in_a_run(spark: SparkSession) -> Iterator[None]:
+    """Settings of a run that brings a CDM; for the tests that follow as they were."""
+    before = {
+        k: spark.conf.get(k)
+        for k in ("spark.sql.codegen.factoryMode", "spark.sql.constraintPropagation.enabled")
+    }
+    pace(spark, 0, constraints=False)
+    yield
+    for key, value in before.items():
+        spark.conf.set(key, value)
+
 
 PEOPLE = "person_id,gender_concept_id,year_of_birth,race_concept_id,ethnicity_concept_id\n1,8507,1960,8527,0\n2.0,8532.0,1971.0,0,0\n"
 

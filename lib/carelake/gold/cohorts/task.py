@@ -45,7 +45,8 @@ class Task:
     that the person survived; `weekly` = Mondays after a week with `target` records on `target_days` days, and the as-of date after such a week. All lie in
     the last ten years. Nothing on or after the index date is known to a feature.
     The time at risk begins `after_days` after the index date and ends before `months` and `days` after it; the answer is observed
-    when it ends by the as-of date. `seen_months`: asked is who had a visit in so many months before. `target`: asked is who had such a
+    when it ends by the as-of date. `seen_months`: asked is who had a visit in so many months before; with 0, of a
+    yearly task, who was under observation in the year before. `target`: asked is who had such a
     record in `target_months` before. `washout`: who ever had the outcome before is not asked, nor who had one of `excluded`. `top_share`: of an outcome
     that is an amount (cost), the share of each index date's persons that counts as the event, the highest first.
     """

@@ -125,6 +125,7 @@ def cohorts(tasks: Sequence[Task], tables: Mapping[str, DataFrame], as_of: date)
         tables["person"],
         deaths,
         within_periods(visits, "visit_start_date", periods),
+        periods,
         stays,
         known,
         as_of,
@@ -149,6 +150,7 @@ def _asked(
     people: DataFrame,
     deaths: DataFrame,
     visits: DataFrame,
+    periods: DataFrame,
     stays: DataFrame,
     known: DataFrame,
     as_of: date,
@@ -193,7 +195,6 @@ def _asked(
     asked = parts[0]
     for p in parts[1:]:
         asked = asked.unionByName(p)
-    seen = visits.select("person_id", F.col("visit_start_date").alias("_visit")).distinct()
     ages = _case(
         {
             t.name: f"floor(months_between(index_date, _born) / 12) BETWEEN {t.ages[0]} AND {t.ages[1]}"
@@ -204,16 +205,34 @@ def _asked(
     on_the_day = _case({t.name: str(t.index == YEARLY).lower() for t in tasks})
     alive = f"(death_date IS NULL OR death_date > index_date OR (death_date = index_date AND {on_the_day}))"
     rows = asked.join(who, "person_id", how="inner").where(f"{alive} AND {ages}").drop("_born")
-    since = _case({t.name: f"add_months(index_date, -{t.seen_months})" for t in tasks if t.seen_months})
-    unseen = ", ".join(f"'{t.name}'" for t in tasks if not t.seen_months) or "''"
-    met = rows.where(f"task NOT IN ({unseen})").join(
-        seen.withColumnRenamed("person_id", "_person"),
-        (F.col("person_id") == F.col("_person")) & F.expr(f"_visit < index_date AND _visit >= {since}")
-        if any(t.seen_months for t in tasks)
-        else F.lit(False),
-        how="left_semi",
-    )  # fmt: skip
-    return met.unionByName(rows.where(f"task IN ({unseen})"))
+    return _seen(tasks, rows, visits, periods)
+
+
+def _seen(tasks: Sequence[Task], rows: DataFrame, visits: DataFrame, periods: DataFrame) -> DataFrame:
+    """Those who had a visit in the months that their task asks for; of a yearly task that asks for none, who was observed in the year before."""
+    by_visit = {t.name: f"add_months(index_date, -{t.seen_months})" for t in tasks if t.seen_months}
+    by_period = [t.name for t in tasks if not t.seen_months and t.index == YEARLY]
+    same = F.col("person_id") == F.col("_person")
+    of = {
+        name: ", ".join(f"'{t}'" for t in listed) or "''"
+        for name, listed in (("visit", by_visit), ("period", by_period))
+    }
+    seen = visits.select(
+        F.col("person_id").alias("_person"), F.col("visit_start_date").alias("_visit")
+    ).distinct()
+    spans = periods.selectExpr(
+        "person_id AS _person", "observation_period_start_date AS _from", "observation_period_end_date AS _to"
+    )
+    met = rows.where(f"task NOT IN ({of['visit']}, {of['period']})")
+    if by_visit:
+        met = met.unionByName(rows.where(f"task IN ({of['visit']})").join(
+            seen, same & F.expr(f"_visit < index_date AND _visit >= {_case(by_visit)}"), how="left_semi"
+        ))  # fmt: skip
+    if by_period:
+        met = met.unionByName(rows.where(f"task IN ({of['period']})").join(
+            spans, same & F.expr("_from < index_date AND _to >= add_months(index_date, -12)"), how="left_semi"
+        ))  # fmt: skip
+    return met
 
 
 def _target(t: Task) -> str:
