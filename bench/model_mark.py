@@ -1,16 +1,18 @@
-"""The mark of a risk model: scikit-learn on the same features and the same split, beside ours.
+"""The mark of the risk models: scikit-learn on the same features and the same split, beside ours.
 
-    PYTHONPATH=lib python -m bench.model_mark LAKE
+    PYTHONPATH=lib python -m bench.model_mark LAKE [MODEL ...]
 
-Reads a lake's gold features and cohort and prints AUROC on the test side with 95 % intervals by person: scikit-learn's
-logistic regression and histogram-boosted trees, ours (trained anew, into a temporary MLflow; the lake is not written),
-and age with sex alone.
+Reads a lake's gold features and cohort and prints for each model AUROC on the test side with 95 % intervals by person: scikit-learn's
+logistic regression and histogram-boosted trees, ours (trained anew, into a temporary MLflow; the lake is not written), and the best
+baseline; and the seconds of each: of theirs one fit on a matrix in memory, of ours the whole training with its
+cross-validation, evaluation and records.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,15 +24,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from carelake.catalog import catalog
 from carelake.core.lake import DeltaLake
 from carelake.core.session import start
 from carelake.ml.discrimination import aurocs
 from carelake.ml.evaluate import auroc, bootstrap
 from carelake.ml.train import Tracking, train
-from carelake.models.acute_care_1y import ACUTE_CARE_1Y
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from carelake.ml.model import RiskModel
 
 
 def sides(examples: Any, names: list[str]) -> dict[str, tuple[Any, Any, Any]]:
@@ -47,11 +51,21 @@ def sides(examples: Any, names: list[str]) -> dict[str, tuple[Any, Any, Any]]:
     return out
 
 
-def mark(spark: SparkSession, root: str) -> list[tuple[str, float, float, float]]:
-    """Name, AUROC, lower and upper bound of each contender."""
-    model, lake = ACUTE_CARE_1Y, DeltaLake(spark, root)
+def mark(spark: SparkSession, root: str, model: RiskModel) -> list[tuple[str, float, float, float, float]]:
+    """Name, AUROC, lower and upper bound, seconds of each contender; none where the model is not trained."""
+    lake = DeltaLake(spark, root)
     examples = model.dataset(lake.read(model.feature_table), lake.read(model.cohort)).cache()
     names = [f.name for f in model.features]
+    with tempfile.TemporaryDirectory() as folder:
+        tracking = Tracking(f"sqlite:///{folder}/mlflow.db", str(Path(folder) / "artifacts"))
+        started = time.monotonic()
+        result = train(
+            model, examples, fingerprint="mark", tracking=tracking, as_of=date(2000, 1, 1), tables={}, release="bench"
+        )  # fmt: skip
+        seconds = time.monotonic() - started
+    if result.version is None:
+        sys.stderr.write(f"{model.name}: {result.why_not}\n")
+        return []
     data = sides(examples, names)
     person, x_test, y_test = data["test"]
     _, x, y = data["train"]
@@ -67,43 +81,38 @@ def mark(spark: SparkSession, root: str) -> list[tuple[str, float, float, float]
     }  # fmt: skip
     out = []
     for name, estimator in theirs.items():
-        score = estimator.fit(x[:, vary], y).predict_proba(x_test[:, vary])[:, 1]
+        started = time.monotonic()
+        fitted = estimator.fit(x[:, vary], y)
+        took = time.monotonic() - started
+        score = fitted.predict_proba(x_test[:, vary])[:, 1]
         low, high = bootstrap(person, lambda w, s=score: {"auroc": aurocs(y_test, s, w)}, model.seed)["auroc"]  # type: ignore[misc]
-        out.append((name, auroc(y_test, score), low, high))
-    with tempfile.TemporaryDirectory() as folder:
-        tracking = Tracking(f"sqlite:///{folder}/mlflow.db", str(Path(folder) / "artifacts"))
-        result = train(
-            model,
-            examples,
-            fingerprint="mark",
-            tracking=tracking,
-            as_of=date(2000, 1, 1),
-            tables={},
-            release="bench",
-        )
+        out.append((name, auroc(y_test, score), low, high, took))
     m = result.metrics
-    if result.version is None:
-        sys.stderr.write(result.why_not + "\n")
-        return out
-    for name, key in (("carelake", "auroc"), ("age and sex alone", "baseline_auroc")):
-        out.append((name, m.get(key, np.nan), m.get(f"{key}_lower", np.nan), m.get(f"{key}_upper", np.nan)))
+    for name, key, took in (("carelake", "auroc", seconds), ("best baseline", "baseline_auroc", np.nan)):
+        out.append(
+            (name, m.get(key, np.nan), m.get(f"{key}_lower", np.nan), m.get(f"{key}_upper", np.nan), took)
+        )
     return out
 
 
 def main(argv: list[str]) -> int:
     """Print the table."""
-    if len(argv) != 1 or not Path(argv[0]).is_dir():
+    models = catalog().models
+    if not argv or not Path(argv[0]).is_dir() or set(argv[1:]) - set(models):
         sys.stderr.write((__doc__ or "") + "\n")
         return 2
+    sys.stdout.write("| model | contender | AUROC | 95 % interval by person | s |\n|---|---|---|---|---|\n")
     with tempfile.TemporaryDirectory() as scratch:
         spark = start("model mark", scratch)
         try:
-            found = mark(spark, str(Path(argv[0]).absolute()))
+            for name in argv[1:] or sorted(models):
+                for who, value, low, high, took in mark(spark, str(Path(argv[0]).absolute()), models[name]):
+                    sys.stdout.write(
+                        f"| {name} | {who} | {value:.3f} | {low:.3f} to {high:.3f} | {took:.1f} |\n"
+                    )
+                    sys.stdout.flush()
         finally:
             spark.stop()
-    sys.stdout.write("| contender | AUROC | 95 % interval by person |\n|---|---|---|\n")
-    for name, value, low, high in found:
-        sys.stdout.write(f"| {name} | {value:.3f} | {low:.3f} to {high:.3f} |\n")
     return 0
 
 
