@@ -24,6 +24,8 @@ from carelake.core.table import Field, Table
 from carelake.errors import ConfigError, InputError, QualityGateError, RegistryError
 from carelake.ml import cache, registry, tracking
 from carelake.ml.model import Estimator, Feature, Gate, Kind, RiskModel
+from carelake.ml.record import attempt
+from carelake.ml.record import record as recorded
 from carelake.pipeline import Run
 from carelake.scores.model_monitor import MODEL_MONITOR
 from carelake.scores.risk_score import RISK_SCORE
@@ -350,10 +352,16 @@ def test_a_version_that_is_worse_than_the_champion_stays_a_candidate(
     (tmp_path / "files").mkdir()
 
     def record(gain: float) -> str:
-        return tracking.record(
-            where(root), experiment="carelake/toy", registered="carelake.toy", fingerprint=f"g{abs(int(gain * 100))}", model=pipeline,
-            params={}, metrics={"auroc": 0.7, "champion_gain_lower": gain}, tags={}, files=tmp_path / "files", reference=reference, failed=(),
-        ).version  # fmt: skip
+        to = where(root)
+        opened = attempt(
+            to, experiment="carelake/toy", registered="carelake.toy", fingerprint=f"g{abs(int(gain * 100))}"
+        )
+        with opened as at:
+            return recorded(
+                to, at, MODEL, pipeline=pipeline, inputs=reference["inputs"], vector=None, params={},
+                metrics={"auroc": 0.7, "champion_gain_lower": gain}, tags={}, files=tmp_path / "files", reference=reference, failed=(),
+                description="",
+            ).version  # fmt: skip
 
     assert record(-0.06) == "2"
     worse = registry.listing(where(root), "carelake.toy")[0]

@@ -221,9 +221,10 @@ def omop_ledger(
             )
     keys = _values(lake, sorted(mapped), "_source string, _kind string")
     counted = _union(records).join(F.broadcast(keys), ["_source", "_kind"], how="left_semi").distinct()
-    late = _union(waiting).join(F.broadcast(keys), ["_source", "_kind"], how="left_semi")
-    log.quarantine(late.selectExpr(*_AS_QUARANTINE, "'omop' AS stage", "reason", "rule", "'quarantined' AS severity",
-                                   "1 AS n_records"))  # fmt: skip
+    if waiting:  # in a CDM that was brought nothing waits: a row without its person was refused before
+        late = _union(waiting).join(F.broadcast(keys), ["_source", "_kind"], how="left_semi")
+        log.quarantine(late.selectExpr(*_AS_QUARANTINE, "'omop' AS stage", "reason", "rule", "'quarantined' AS severity",
+                                       "1 AS n_records"))  # fmt: skip
     _release(lake, log)
     fulfilled = (
         lake.read(EVENT_LINK).groupBy("_record").agg(F.expr("min(excluded)").alias("rule"), F.expr("count_if(excluded IS NULL)").alias("kept"))
