@@ -239,6 +239,7 @@ def test_no_value_of_a_person_is_in_mlflow(spark: SparkSession, trained: Path) -
     assert not [p for p in store.rglob("*.csv") if len(p.read_text().splitlines()) > 20]
 
 
+@pytest.mark.slow
 def test_a_run_made_again_with_other_code_says_so_and_without_its_rows_names_the_table(
     spark: SparkSession, trained: Path, tmp_path: Path
 ) -> None:
@@ -304,6 +305,7 @@ def test_scores_are_made_with_the_kept_version_while_the_registry_is_down_and_no
     assert [v.version for v in registry.listing(where(root), "carelake.toy")] == ["1"]
 
 
+@pytest.mark.slow
 def test_champions_follow_each_other_through_gates_and_a_rollback_goes_back_one_by_one(
     spark: SparkSession, trained: Path, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ def test_gold_asks_it_as_any_other(brought: tuple[Path, dict[str, Any]]):
     assert not [p for p, _ in told if p not in (1, 2)]  # the visit of person 4 was refused
 
 
+@pytest.mark.slow
 def test_parquet_in_folders_of_parts_ends_in_the_same_rows(
     spark: SparkSession, brought: tuple[Path, dict[str, Any]], tmp_path: Path
 ):
@@ -112,6 +113,7 @@ def test_parquet_in_folders_of_parts_ends_in_the_same_rows(
     assert refused(tmp_path / "lake") == refused(lake)
 
 
+@pytest.mark.slow
 def test_a_later_export_of_the_same_day_takes_the_place_of_the_first(spark: SparkSession, tmp_path: Path):
     """A row that changed, a person who was refused and is mended, and one who is gone, which a full export cannot tell."""
     lake = tmp_path / "lake"

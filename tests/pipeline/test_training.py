@@ -217,6 +217,7 @@ def test_the_same_rows_in_another_order_give_the_same_model_to_the_bit(
         assert one.intercept == two.intercept
 
 
+@pytest.mark.slow
 def test_trees_too_are_the_same_to_the_bit(examples: DataFrame, tmp_path: Path) -> None:
     trees = replace(MODEL, estimator=(Estimator("random_forest", {}, {"numTrees": 5, "maxDepth": 3}),))
     texts = []
