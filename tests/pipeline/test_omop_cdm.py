@@ -88,8 +88,8 @@ def test_each_row_leads_to_its_line(brought: tuple[Path, dict[str, Any]]):
 
 def test_gold_asks_it_as_any_other(brought: tuple[Path, dict[str, Any]]):
     lake, _ = brought
-    asked = read(lake, "gold/cohort_acute_care_1y", ["person_id", "index_date", "label"]).to_pylist()
-    told = {(r["person_id"], str(r["index_date"])): r["label"] for r in asked}
+    asked = read(lake, "gold/task_cohort", ["task", "person_id", "index_date", "label"]).to_pylist()
+    told = {(r["person_id"], str(r["index_date"])): r["label"] for r in asked if r["task"] == "acute_care_1y"}
     assert told[1, "2018-01-01"] is True  # the emergency visit of May
     assert told[1, "2019-01-01"] is None or told[1, "2019-01-01"] is False
     assert not [p for p, _ in told if p not in (1, 2)]  # the visit of person 4 was refused
