@@ -57,7 +57,7 @@ def read_file(table: Table, file: Entry) -> DataFrame:
     if is_parquet(file):
         rows = SparkSession.active().read.parquet(file.path)
         return _typed(
-            table, rows.selectExpr(*[f"cast(`{c}` AS string) AS `{c.lower()}`" for c in rows.columns])
+            table, rows.selectExpr(*[f"{_as_text(c, kind)} AS `{c.lower()}`" for c, kind in rows.dtypes])
         )
     _refuse_cut(file, separator, len(names))
     schema = StructType([StructField(n, StringType()) for n in names])
@@ -236,6 +236,16 @@ def _value_sql(column: str, kind: str) -> str:
     if kind != "string":
         return f"try_cast({column} AS {kind})"
     return f"CASE WHEN {column} NOT IN ('', '\\\\N') THEN {column} END"
+
+
+def _as_text(column: str, kind: str) -> str:
+    """SQL of a Parquet column's text; of a large id kept as a float its digits, which Spark would write as 2.1E9."""
+    if kind not in ("double", "float"):
+        return f"cast(`{column}` AS string)"
+    number = f"try_cast(`{column}` AS bigint)"
+    return (
+        f"CASE WHEN `{column}` = {number} THEN cast({number} AS string) ELSE cast(`{column}` AS string) END"
+    )
 
 
 def whole(text: str) -> str:
