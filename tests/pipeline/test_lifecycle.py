@@ -69,7 +69,7 @@ MODEL = RiskModel(
     intended_use="To test what becomes of a model.",
     population="SYNTHETIC numbers from a random generator.",
     limits=("None of this is real.",),
-    baseline=("age",),
+    baselines={"age": ("age",)},
     groups={"sex": "sex"},
 )  # fmt: skip
 OTHER = replace(MODEL, estimator=(Estimator("logistic", {"regParam": (0.1,)}, {"maxIter": 20}),))

@@ -63,7 +63,7 @@ MODEL = RiskModel(
     intended_use="To test training.",
     population="SYNTHETIC numbers from a random generator.",
     limits=("None of this is real.",),
-    baseline=("age",),
+    baselines={"age": ("age",)},
     groups={"sex": "sex"},
 )  # fmt: skip
 

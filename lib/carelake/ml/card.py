@@ -138,7 +138,7 @@ def _analysis(model: RiskModel, params: Mapping[str, str]) -> list[str]:
         f"Candidates ({', '.join(sorted({e.kind for e in model.estimator}))}) compete by mean AUROC over {model.folds} folds of persons inside "
         "the training side; the test side is looked at once, at the end. It is of other persons and later dates than the training side. "
         "Every baseline is fitted on the same training rows: "
-        + "; ".join([*(f"{name} is a logistic regression on {', '.join(columns)}" for name, columns in model.all_baselines.items()), "prevalence is their share of events"])
+        + "; ".join([*(f"{name} is a logistic regression on {', '.join(columns)}" for name, columns in model.baselines.items()), "prevalence is their share of events"])
         + ".",
         "Measures: discrimination (AUROC, average precision), overall error (Brier, log loss), calibration (in the large, slope, flexible curve), "
         "net benefit, yield at alert budgets; intervals are 95 % percentiles over resamples of persons, differences are paired.",

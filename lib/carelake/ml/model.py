@@ -113,7 +113,7 @@ class RiskModel:
     `cohort` has person_id, index_date, split (train, test, unused, score) and a boolean `label`; of one that holds several tasks, `task`
     names the rows. Where the outcome is an amount (`top_share`), the label is whether a row's `amount` is above zero and among that share of the
     highest of its index date. `feature_table` has the same key and a column for each of `features`. `baselines` names sets of few columns of
-    the feature table that the model must beat; `baseline` is one more, called by its columns. `groups` gives, for the audit, SQL text over the
+    the feature table that the model must beat. `groups` gives, for the audit, SQL text over the
     feature table by which the test side is cut. `estimator` lists the candidates; the best by cross-validation on the training side is taken.
 
     Training is refused below `min_events` persons with, or without, the event, and below `min_events_per_variable` of them
@@ -133,7 +133,6 @@ class RiskModel:
     limits: tuple[str, ...]
     task: str | None = None
     top_share: float | None = None
-    baseline: tuple[str, ...] = ()
     baselines: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     min_events: int = 10
     min_events_per_variable: float = 0.0
@@ -144,7 +143,7 @@ class RiskModel:
     def __post_init__(self) -> None:
         """Refuse a wrong declaration at import. Raises DeclarationError."""
         columns = set(self.feature_table.columns)
-        named = [*(f.name for f in self.features), *(c for b in self.all_baselines.values() for c in b)]
+        named = [*(f.name for f in self.features), *(c for b in self.baselines.values() for c in b)]
         absent = [name for name in dict.fromkeys(named) if name not in columns]
         if absent:
             raise DeclarationError(
@@ -174,11 +173,6 @@ class RiskModel:
             )
         if not self.gates or not self.intended_use.strip():
             raise DeclarationError(f"model {self.name}: gates and intended use are part of a model")
-
-    @property
-    def all_baselines(self) -> dict[str, tuple[str, ...]]:
-        """The declared baselines by name."""
-        return ({"_".join(self.baseline): self.baseline} if self.baseline else {}) | dict(self.baselines)
 
     @property
     def experiment(self) -> str:
@@ -214,7 +208,7 @@ class RiskModel:
             *[f"cast(`{c}` AS double) AS `{c}`" for c in times],
         )  # fmt: skip
         columns = dict.fromkeys(
-            [*(f.name for f in self.features), *(c for b in self.all_baselines.values() for c in b)]
+            [*(f.name for f in self.features), *(c for b in self.baselines.values() for c in b)]
         )
         known = features.selectExpr(
             "person_id",

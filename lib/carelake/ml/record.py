@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from carelake.ml import stages
 from carelake.ml.registry import gate_tags
 from carelake.ml.tracking import (
-    _FINGERPRINT,
-    _REFERENCE,
+    FINGERPRINT,
+    REFERENCE,
     Tracking,
     Version,
-    _experiment,
-    _requirements,
-    _session,
-    _spark_scratch,
+    experiment_id,
+    mlflow_at,
+    requirements,
+    spark_scratch,
 )
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
     from carelake.ml.model import Gate, RiskModel
 
-_ATTEMPT = (
-    "carelake.attempt"  # the fingerprint that a run works towards; _FINGERPRINT says that it came there
-)
+_ATTEMPT = "carelake.attempt"  # the fingerprint that a run works towards; FINGERPRINT says that it came there
 _CANDIDATE = "carelake.candidate"
 _PARENT, _NOTE = (
     "mlflow.parentRunId",
@@ -56,9 +54,9 @@ def attempt(tracking: Tracking, *, experiment: str, registered: str, fingerprint
 
     What escapes from the block leaves the run as FAILED and its finished children for the next attempt.
     """
-    with _session(tracking) as mlflow:
+    with mlflow_at(tracking) as mlflow:
         client = mlflow.MlflowClient()
-        at = _experiment(client, tracking, experiment)
+        at = experiment_id(client, tracking, experiment)
         earlier = client.search_runs([at], f"tags.`{_ATTEMPT}` = '{fingerprint}'")
         run_id = client.create_run(at, run_name=registered, tags={_ATTEMPT: fingerprint}).info.run_id
         known: dict[str, list[float]] = {}
@@ -78,7 +76,7 @@ def attempt(tracking: Tracking, *, experiment: str, registered: str, fingerprint
     try:
         yield opened
     except BaseException:
-        with _session(tracking) as mlflow:
+        with mlflow_at(tracking) as mlflow:
             mlflow.MlflowClient().set_terminated(run_id, "FAILED")
         raise
 
@@ -94,7 +92,7 @@ def record_candidate(
     auroc: float,
 ) -> None:
     """A child run of the attempt: parameters, AUROC of each fold (as steps; NaN where one class only) and their mean."""
-    with _session(tracking) as mlflow:
+    with mlflow_at(tracking) as mlflow:
         client = mlflow.MlflowClient()
         tags = {_PARENT: at.run_id, _ATTEMPT: at.fingerprint, _CANDIDATE: words}
         run_id = client.create_run(at.experiment_id, run_name=words, tags=tags).info.run_id
@@ -139,7 +137,7 @@ def record(
         "gates_failed": ", ".join(g.name for g in failed) or "none",
     } | gate_tags(model.gates, known)
     described = description[:_LONGEST]
-    with _session(tracking) as mlflow, _spark_scratch(tracking) as scratch:
+    with mlflow_at(tracking) as mlflow, spark_scratch(tracking) as scratch:
         import mlflow.spark
 
         client = mlflow.MlflowClient()
@@ -148,9 +146,9 @@ def record(
             mlflow.log_metrics(known)
             mlflow.set_tags({**tags, **_environment(), **verdict, _NOTE: described})
             mlflow.log_artifacts(str(files))
-            mlflow.log_dict(dict(reference), _REFERENCE)
+            mlflow.log_dict(dict(reference), REFERENCE)
             info = mlflow.spark.log_model(
-                pipeline, "model", dfs_tmpdir=scratch, pip_requirements=_requirements(), signature=_signature(inputs, vector)
+                pipeline, "model", dfs_tmpdir=scratch, pip_requirements=requirements(), signature=_signature(inputs, vector)
             )  # fmt: skip
             # not by log_model's registered_model_name, which prints
             registered = model.registered
@@ -169,7 +167,7 @@ def record(
                 ).version
             )
             stages.admit(client, registered, version, [g.name for g in failed], known)
-            mlflow.set_tag(_FINGERPRINT, at.fingerprint)
+            mlflow.set_tag(FINGERPRINT, at.fingerprint)
         stages.settle(client, registered, client.get_model_version(registered, version))
         return Version(version, not failed, at.run_id, known, dict(params))
 
@@ -189,7 +187,7 @@ def _signature(inputs: Sequence[str], vector: str | None) -> Any:
 
 def _environment() -> dict[str, str]:
     """What the model was trained with, by name of tag."""
-    packages = dict(line.split("==") for line in _requirements())
+    packages = dict(line.split("==") for line in requirements())
     return {"env.python": platform.python_version()} | {
         f"env.{name}": version for name, version in packages.items()
     }

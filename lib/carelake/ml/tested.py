@@ -36,7 +36,7 @@ def held_out(
     Baselines are fit on `train`; one with a column that the examples lack is left out. `champion` scores the same rows.
     """
     share = min(1.0, min(VECTORS, CELLS / width) / max(1, test.count()))
-    baselines = {name: b for name, b in model.all_baselines.items() if set(b) <= set(test.columns)}
+    baselines = {name: b for name, b in model.baselines.items() if set(b) <= set(test.columns)}
     columns = list(dict.fromkeys(c for b in baselines.values() for c in b))
     seen = train.select("label", *columns).toArrow()
     scored = pipeline.transform(test).withColumn("score", F.col("prediction"))

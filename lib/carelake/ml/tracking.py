@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
 
 TABLE = "table."  # begins the names of parameters that say which version of a table was read
-_FINGERPRINT = "carelake.fingerprint"
-_REFERENCE = "reference.json"
+FINGERPRINT = "carelake.fingerprint"
+REFERENCE = "reference.json"
 _URI = "MLFLOW_TRACKING_URI"
 _DOWN = {
     "INTERNAL_ERROR",
@@ -82,7 +82,7 @@ def _local(artifact_root: str) -> Path | None:
 
 
 @contextlib.contextmanager
-def _session(tracking: Tracking) -> Iterator[Any]:
+def mlflow_at(tracking: Tracking) -> Iterator[Any]:
     """MLflow pointed at `tracking`, quiet. Raises RegistryError when its server cannot be reached, ConfigError when it refuses."""
     import mlflow
 
@@ -131,19 +131,19 @@ def _in_words(error: Exception, uri: str) -> ConfigError | None:
 
 def reach(tracking: Tracking) -> None:
     """Ask the server anything. Raises RegistryError when it cannot be reached."""
-    with _session(tracking) as mlflow:
+    with mlflow_at(tracking) as mlflow:
         mlflow.MlflowClient().search_registered_models(max_results=1)
 
 
 @contextlib.contextmanager
 def session(tracking: Tracking) -> Iterator[Any]:
     """A client of the server. Raises RegistryError when it cannot be reached, ConfigError when it refuses."""
-    with _session(tracking) as mlflow:
+    with mlflow_at(tracking) as mlflow:
         yield mlflow.MlflowClient()
 
 
 @contextlib.contextmanager
-def _spark_scratch(tracking: Tracking) -> Iterator[str | None]:
+def spark_scratch(tracking: Tracking) -> Iterator[str | None]:
     """A folder beside the artifacts for the copies that mlflow.spark makes; None (its default) for a remote root."""
     root = _local(tracking.artifact_root)
     if root is None:
@@ -177,10 +177,10 @@ def find(tracking: Tracking, registered: str, fingerprint: str) -> Version | Non
     """The version that a finished run with this fingerprint registered, or None. Raises UsageError on an odd fingerprint."""
     if not fingerprint.replace("-", "").isalnum():
         raise UsageError("the fingerprint of a training must be letters, digits and hyphens")
-    with _session(tracking) as mlflow:
+    with mlflow_at(tracking) as mlflow:
         client = mlflow.MlflowClient()
         for version, run in _finished(client, registered):
-            if run.data.tags.get(_FINGERPRINT) == fingerprint:
+            if run.data.tags.get(FINGERPRINT) == fingerprint:
                 stages.settle(client, registered, version)
                 return _version(client, version, run)
     return None
@@ -188,7 +188,7 @@ def find(tracking: Tracking, registered: str, fingerprint: str) -> Version | Non
 
 def current(tracking: Tracking, registered: str) -> Version | None:
     """The champion, else the newest candidate of a finished run, else None."""
-    with _session(tracking) as mlflow:
+    with mlflow_at(tracking) as mlflow:
         client = mlflow.MlflowClient()
         champion = stages.champion(client, registered)
         if champion is not None:
@@ -201,7 +201,7 @@ def current(tracking: Tracking, registered: str) -> Version | None:
 
 def table_versions(tracking: Tracking, prefix: str) -> set[tuple[str, int]]:
     """Tables and their versions that the runs behind registered versions name, of models whose name begins so."""
-    with _session(tracking) as mlflow:
+    with mlflow_at(tracking) as mlflow:
         client = mlflow.MlflowClient()
         names = [m.name for m in client.search_registered_models() if m.name.startswith(prefix)]
         params = [run.data.params for name in names for _, run in _finished(client, name)]
@@ -215,16 +215,17 @@ def table_versions(tracking: Tracking, prefix: str) -> set[tuple[str, int]]:
 
 def load(tracking: Tracking, registered: str, version: Version) -> tuple[PipelineModel, Mapping[str, Any]]:
     """The Spark model of a version, and the reference values logged with it."""
-    with _session(tracking) as mlflow, _spark_scratch(tracking) as scratch:
+    with mlflow_at(tracking) as mlflow, spark_scratch(tracking) as scratch:
         import mlflow.spark
 
-        reference = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/{_REFERENCE}")
+        reference = mlflow.artifacts.load_dict(f"runs:/{version.run_id}/{REFERENCE}")
         return mlflow.spark.load_model(
             f"models:/{registered}/{version.version}", dfs_tmpdir=scratch
         ), reference
 
 
-def _experiment(client: Any, tracking: Tracking, name: str) -> str:
+def experiment_id(client: Any, tracking: Tracking, name: str) -> str:
+    """Of the experiment with this name, which is made where the artifacts of `tracking` go when there is none."""
     found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
@@ -234,7 +235,7 @@ def _experiment(client: Any, tracking: Tracking, name: str) -> str:
     return str(client.create_experiment(name, artifact_location=f"{base}/{name.rsplit('/', 1)[-1]}"))
 
 
-def _requirements() -> list[str]:
+def requirements() -> list[str]:
     """What is needed to load the model, from what is installed: MLflow would otherwise start a process to infer it."""
     from importlib.metadata import version
 
@@ -244,7 +245,7 @@ def _requirements() -> list[str]:
 def read_artifacts(tracking: Tracking, run_id: str, names: tuple[str, ...]) -> dict[str, bytes]:
     """The named artifacts of a run, those that it has, as bytes."""
     found: dict[str, bytes] = {}
-    with _session(tracking) as mlflow, tempfile.TemporaryDirectory() as scratch:
+    with mlflow_at(tracking) as mlflow, tempfile.TemporaryDirectory() as scratch:
         for name in names:
             with contextlib.suppress(
                 Exception

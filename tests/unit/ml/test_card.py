@@ -24,7 +24,7 @@ MODEL = RiskModel(
     features=(Feature("x", "visits"), Feature("y", "HbA1c", unit="%")),
     estimator=(Estimator("logistic"),),
     gates=(Gate("enough", "test_events", at_least=20), Gate("discriminates", "auroc_lower", at_least=0.5)),
-    intended_use="To order a list of calls.", population="SYNTHETIC people.", limits=("None of it is real.",), baseline=("y",),
+    intended_use="To order a list of calls.", population="SYNTHETIC people.", limits=("None of it is real.",), baselines={"y": ("y",)},
     groups={"sex": "sex"},
 )  # fmt: skip
 
