@@ -371,8 +371,7 @@ class Run:
             return None if self.full else self.increment.rests(step, values, also(step))
 
         def part(step: Step) -> Part | None:
-            # a brought CDM refers by ids of its own, which no link tells: its tables are made whole
-            return None if self.full or self.brings_cdm else self.increment.part(step, values, also(step))
+            return None if self.full else self.increment.part(step, values, also(step))
 
         def quarantine(step: Step, rejected: DataFrame) -> None:
             if step.name in mapped:

@@ -198,11 +198,15 @@ class OfContract:
         return {KINDS.name: mine}
 
     def only(self, table: Table) -> DataFrame:
-        """Of a bronze table these records with those that they may refer to; of the versions those of these records."""
+        """Of a bronze table these records with those that they may refer to; of the versions those of all of them."""
         if table is VERSION:
-            return self.landed.lake.read(VERSION).join(
-                self.landed.changed.select(*_PLACE), list(_PLACE), how="left_semi"
+            known = self.landed.lake.read(VERSION)
+            theirs = known.join(self.landed.changed.select(*_PLACE), list(_PLACE), how="left_semi")
+            referred = " OR ".join(
+                f"(source = '{m.sender}' AND kind = '{k}')" for m in self.landed.members for k in self._beside(m)
             )
+            # without them a duplicate of what is referred to would count beside it
+            return theirs.unionByName(known.where(referred)).distinct() if referred else theirs
         member = next(m for m in self.landed.members if bronze_table(m.sender) == table)
         mine = self.landed.changed.where(f"source = '{member.sender}'")
         lake = self.landed.lake
@@ -210,12 +214,16 @@ class OfContract:
         records = lake.read_files(table, _names(table, files)).join(
             mine.select(*_PLACE[1:]), list(_PLACE[1:]), how="left_semi"
         )
-        beside = sorted({k for x in member.source.mappings if x.into is self.contract for k in x.beside})
+        beside = self._beside(member)
         if not beside:
             return records
         return records.where(~F.col("kind").isin(*beside)).unionByName(
             lake.read(table).where(F.col("kind").isin(*beside))
         )
+
+    def _beside(self, member: Member) -> list[str]:
+        """The kinds that the contract's mappings of a sender look up in what they map."""
+        return sorted({k for x in member.source.mappings if x.into is self.contract for k in x.beside})
 
     def _current(self, mine: DataFrame, member: Member) -> DataFrame:
         """Those that a mapping will look at: the others need not be read."""
