@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from carelake.errors import DeclarationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from carelake.gold.features.value_sets import Numeric, ValueSet
 
 DOMAINS = ("condition", "drug", "procedure", "measurement", "observation", "device")
@@ -117,3 +119,9 @@ class Task:
     def ends(self) -> str:
         """SQL date: the day after the last day at risk."""
         return f"date_add(add_months(index_date, {self.months}), {self.days})"
+
+
+def by_task(value: Mapping[str, str]) -> str:
+    """SQL of a value by the column `task`, NULL for tasks that `value` does not name."""
+    named = " ".join(f"WHEN '{name}' THEN {sql}" for name, sql in value.items())
+    return f"CASE task {named} END" if named else "NULL"

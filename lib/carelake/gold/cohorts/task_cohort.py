@@ -9,9 +9,9 @@ import pyspark.sql.functions as F
 
 from carelake.core.step import AS_OF, Setting, step
 from carelake.core.table import Check, Field, OnFail, Table
-from carelake.gold.care_episodes import within_periods
 from carelake.gold.cohorts.happened import derived, happened
-from carelake.gold.cohorts.task import COST, DISCHARGE, WEEKLY, YEARLY, Task
+from carelake.gold.cohorts.index_dates import index_dates
+from carelake.gold.cohorts.task import COST, DISCHARGE, Task, by_task
 from carelake.gold.cohorts.tasks import PLANNED_CARE, TASKS
 from carelake.gold.measures.readmission_30d import hospital_stays
 from carelake.gold.measures.utilisation import dated_costs
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
-LANDMARK_YEARS = 10
 TEST_LANDMARKS = 3
 TEST_PERCENT = 40
 SITE_TASKS = Setting("site_tasks", "tasks that the site declares beside carelake's own (tuple of Task)")
@@ -120,16 +119,7 @@ def cohorts(tasks: Sequence[Task], tables: Mapping[str, DataFrame], as_of: date)
     made = derived(visits, tables["visit_link"], stays, find((PLANNED_CARE,), derived={}), deaths, periods)
     events = {e.name: e for t in tasks for e in t.events if e.name != COST}
     known = find(tuple(events.values()), derived=made)
-    asked = _asked(
-        tasks,
-        tables["person"],
-        deaths,
-        within_periods(visits, "visit_start_date", periods),
-        periods,
-        stays,
-        known,
-        as_of,
-    )
+    asked = index_dates(tasks, tables["person"], deaths, visits, periods, stays, known, as_of)
     answered = asked.join(_found(tasks, asked, known), list(_KEY), how="left").where(_eligible(tasks))
     if any(t.outcome.name == COST for t in tasks):
         spent = dated_costs(visits, tables["cost"], tables["event_link"])
@@ -137,106 +127,6 @@ def cohorts(tasks: Sequence[Task], tables: Mapping[str, DataFrame], as_of: date)
     else:
         answered = answered.withColumn("_amount", F.lit(None).cast("double"))
     return _labelled(tasks, answered, as_of)
-
-
-def _case(value: dict[str, str]) -> str:
-    """SQL of a value by task, NULL for those that `value` does not name."""
-    named = " ".join(f"WHEN '{name}' THEN {sql}" for name, sql in value.items())
-    return f"CASE task {named} END" if named else "NULL"
-
-
-def _asked(
-    tasks: Sequence[Task],
-    people: DataFrame,
-    deaths: DataFrame,
-    visits: DataFrame,
-    periods: DataFrame,
-    stays: DataFrame,
-    known: DataFrame,
-    as_of: date,
-) -> DataFrame:
-    """task, person_id, index_date, death_date of those who are alive, of the age and were seen."""
-    today = f"DATE'{as_of.isoformat()}'"
-    born = "coalesce(cast(birth_datetime AS date), make_date(year_of_birth, coalesce(month_of_birth, 7), coalesce(day_of_birth, 1)))"
-    who = people.join(deaths.select("person_id", "death_date"), "person_id", how="left").selectExpr(
-        "person_id", "death_date", f"{born} AS _born"
-    )
-    by_index: dict[str, list[Task]] = {}
-    for t in tasks:
-        by_index.setdefault(t.index, []).append(t)
-    parts = []
-    first = f"make_date(year({today}) - {LANDMARK_YEARS - 1}, 1, 1)"
-    untold = ("cast(NULL AS string) AS _of", "cast(NULL AS bigint) AS _days")
-    for index, asking in sorted(by_index.items()):
-        if index == YEARLY:
-            days = who.selectExpr(
-                "person_id",
-                f"explode(array_distinct(concat(sequence({first}, trunc({today}, 'year'), interval 1 year), array({today})))) AS index_date",
-                *untold,
-            )
-        elif index == DISCHARGE:
-            days = stays.where(f"NOT still_open AND NOT died AND discharge_date <= {today}").selectExpr(
-                "person_id", "discharge_date AS index_date", *untold
-            )
-        else:
-            week = f"array_compact(array(next_day(date, 'MON'), CASE WHEN date >= date_sub({today}, 7) THEN {today} END))"
-            days = (
-                known.selectExpr("person_id", f"explode({week}) AS index_date", "what AS _of", "date")
-                .groupBy("person_id", "index_date", "_of")
-                .agg(F.count_distinct("date").alias("_days"))
-            )
-        named = ", ".join(
-            f"struct('{t.name}' AS task, {_target(t)} AS _target, {t.target_days} AS _least)" for t in asking
-        )
-        put = days.selectExpr("*", f"inline(array({named}))").where(
-            f"(_target IS NULL OR (_of = _target AND _days >= _least)) AND index_date BETWEEN {first} AND {today}"
-        )
-        parts.append(put.select("task", "person_id", "index_date").distinct())
-    asked = parts[0]
-    for p in parts[1:]:
-        asked = asked.unionByName(p)
-    ages = _case(
-        {
-            t.name: f"floor(months_between(index_date, _born) / 12) BETWEEN {t.ages[0]} AND {t.ages[1]}"
-            for t in tasks
-        },
-    )
-    # who dies on a landmark is asked on it; who dies on the day of discharge was not discharged alive
-    on_the_day = _case({t.name: str(t.index == YEARLY).lower() for t in tasks})
-    alive = f"(death_date IS NULL OR death_date > index_date OR (death_date = index_date AND {on_the_day}))"
-    rows = asked.join(who, "person_id", how="inner").where(f"{alive} AND {ages}").drop("_born")
-    return _seen(tasks, rows, visits, periods)
-
-
-def _seen(tasks: Sequence[Task], rows: DataFrame, visits: DataFrame, periods: DataFrame) -> DataFrame:
-    """Those who had a visit in the months that their task asks for; of a yearly task that asks for none, who was observed in the year before."""
-    by_visit = {t.name: f"add_months(index_date, -{t.seen_months})" for t in tasks if t.seen_months}
-    by_period = [t.name for t in tasks if not t.seen_months and t.index == YEARLY]
-    same = F.col("person_id") == F.col("_person")
-    of = {
-        name: ", ".join(f"'{t}'" for t in listed) or "''"
-        for name, listed in (("visit", by_visit), ("period", by_period))
-    }
-    seen = visits.select(
-        F.col("person_id").alias("_person"), F.col("visit_start_date").alias("_visit")
-    ).distinct()
-    spans = periods.selectExpr(
-        "person_id AS _person", "observation_period_start_date AS _from", "observation_period_end_date AS _to"
-    )
-    met = rows.where(f"task NOT IN ({of['visit']}, {of['period']})")
-    if by_visit:
-        met = met.unionByName(rows.where(f"task IN ({of['visit']})").join(
-            seen, same & F.expr(f"_visit < index_date AND _visit >= {_case(by_visit)}"), how="left_semi"
-        ))  # fmt: skip
-    if by_period:
-        met = met.unionByName(rows.where(f"task IN ({of['period']})").join(
-            spans, same & F.expr("_from < index_date AND _to >= add_months(index_date, -12)"), how="left_semi"
-        ))  # fmt: skip
-    return met
-
-
-def _target(t: Task) -> str:
-    return f"'{t.target.name}'" if t.index == WEEKLY and t.target else "cast(NULL AS string)"
 
 
 def _found(tasks: Sequence[Task], asked: DataFrame, known: DataFrame) -> DataFrame:
@@ -250,8 +140,8 @@ def _found(tasks: Sequence[Task], asked: DataFrame, known: DataFrame) -> DataFra
     wanted = asked.select(*_KEY).selectExpr(
         "*", f"inline(filter(array({roles}), r -> r.task = task)) AS (_task, _role, what)"
     )
-    begins, ends = (_case({t.name: getattr(t, edge) for t in tasks}) for edge in ("begins", "ends"))
-    target = _case({t.name: f"add_months(index_date, -{t.target_months})" for t in tasks})
+    begins, ends = (by_task({t.name: getattr(t, edge) for t in tasks}) for edge in ("begins", "ends"))
+    target = by_task({t.name: f"add_months(index_date, -{t.target_months})" for t in tasks})
     return (
         wanted.join(known, ["person_id", "what"], how="inner")
         .groupBy(*_KEY)
@@ -274,13 +164,13 @@ def _eligible(tasks: Sequence[Task]) -> str:
         )
         for t in tasks
     }
-    return _case(needs)
+    return by_task(needs)
 
 
 def _spent(tasks: Sequence[Task], asked: DataFrame, spent: DataFrame) -> DataFrame:
     """By key `_amount`: what was paid, else allowed, else charged, by the day of service at risk."""
     names = ", ".join(f"'{t.name}'" for t in tasks if t.outcome.name == COST)
-    begins, ends = (_case({t.name: getattr(t, edge) for t in tasks}) for edge in ("begins", "ends"))
+    begins, ends = (by_task({t.name: getattr(t, edge) for t in tasks}) for edge in ("begins", "ends"))
     paid = spent.selectExpr(
         "person_id",
         "day",
@@ -301,12 +191,12 @@ def _spent(tasks: Sequence[Task], asked: DataFrame, spent: DataFrame) -> DataFra
 
 def _labelled(tasks: Sequence[Task], answered: DataFrame, as_of: date) -> DataFrame:
     today = f"DATE'{as_of.isoformat()}'"
-    ends = _case({t.name: t.ends for t in tasks})
+    ends = by_task({t.name: t.ends for t in tasks})
     # the third last year whose landmark is complete: its 1 January
-    first_test = _case({
+    first_test = by_task({
         t.name: f"add_months(trunc(date_sub(add_months({today}, -{t.months}), {t.days}), 'year'), {-12 * (TEST_LANDMARKS - 1)})" for t in tasks
     })  # fmt: skip
-    now = _case({
+    now = by_task({
         t.name: f"index_date > date_sub({today}, {t.days}) AND NOT label_observed" if t.index == DISCHARGE else f"index_date = {today}" for t in tasks
     })  # fmt: skip
     amounts = ", ".join(f"'{t.name}'" for t in tasks if t.outcome.name == COST) or "''"

@@ -203,7 +203,9 @@ class OfContract:
             known = self.landed.lake.read(VERSION)
             theirs = known.join(self.landed.changed.select(*_PLACE), list(_PLACE), how="left_semi")
             referred = " OR ".join(
-                f"(source = '{m.sender}' AND kind = '{k}')" for m in self.landed.members for k in self._beside(m)
+                f"(source = '{m.sender}' AND kind = '{k}')"
+                for m in self.landed.members
+                for k in self._beside(m)
             )
             # without them a duplicate of what is referred to would count beside it
             return theirs.unionByName(known.where(referred)).distinct() if referred else theirs
