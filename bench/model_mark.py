@@ -54,7 +54,7 @@ def sides(examples: Any, names: list[str]) -> dict[str, tuple[Any, Any, Any]]:
 def mark(spark: SparkSession, root: str, model: RiskModel) -> list[tuple[str, float, float, float, float]]:
     """Name, AUROC, lower and upper bound, seconds of each contender; none where the model is not trained."""
     lake = DeltaLake(spark, root)
-    examples = model.dataset(lake.read(model.feature_table), lake.read(model.cohort)).cache()
+    examples = model.examples(lake.read).cache()
     names = [f.name for f in model.features]
     with tempfile.TemporaryDirectory() as folder:
         tracking = Tracking(f"sqlite:///{folder}/mlflow.db", str(Path(folder) / "artifacts"))

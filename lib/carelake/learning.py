@@ -101,7 +101,7 @@ def named(models: Mapping[str, RiskModel], name: str) -> list[RiskModel]:
 
 def mark(lake: DeltaLake, model: RiskModel, as_of: date, rows: Any = None) -> str:
     """Of the rows that the model learns from (`rows`: their digest, when it is known) and of the code that learns: the same mark, the same model."""
-    rows = rows or digest(lake, [model.cohort, model.feature_table])
+    rows = rows or digest(lake, list(model.tables))
     code = module_text("carelake.ml.train", "carelake.ml.model")
     return hashlib.sha256(repr((rows, code, model, as_of)).encode()).hexdigest()[:32]
 
@@ -110,16 +110,16 @@ def train(run: Run, name: str) -> None:
     """Train each model whose rows or code changed; note what came of it."""
     from carelake.ml.train import train as fit
 
-    digests: dict[tuple[str, str], Any] = {}  # models share their tables
+    digests: dict[tuple[str, ...], Any] = {}  # models share their tables
     as_of = run.settings()["as_of"]
     for model in chosen(run, name):
         started = time.monotonic()
-        tables = {t.name: run.lake.version(t) for t in (model.cohort, model.feature_table)}
-        read = (model.cohort.name, model.feature_table.name)
+        tables = {t.name: run.lake.version(t) for t in model.tables}
+        read = tuple(tables)
         if read not in digests:
-            digests[read] = digest(run.lake, [model.cohort, model.feature_table])
+            digests[read] = digest(run.lake, list(model.tables))
         result = fit(
-            model, model.dataset(run.lake.read(model.feature_table), run.lake.read(model.cohort)),
+            model, model.examples(run.lake.read), covariate_names=covariate_names(run.lake, model),
             fingerprint=mark(run.lake, model, as_of, digests[read]), tracking=tracking(run.lake.root), as_of=as_of,
             tables=tables | _silver_versions(run), release=__version__,
         )  # fmt: skip
@@ -130,6 +130,11 @@ def train(run: Run, name: str) -> None:
         run.progress.step(
             "train", model.name, 0, time.monotonic() - started, "" if result.trained else "as before"
         )
+
+
+def covariate_names(lake: DeltaLake, model: RiskModel) -> DataFrame | None:
+    """What the ids of the model's covariates mean; None of a model without."""
+    return lake.read(model.covariates.names) if model.covariates else None
 
 
 def _silver_versions(run: Run) -> dict[str, int]:
@@ -194,7 +199,7 @@ def score(run: Run, name: str) -> bool:
     """
     chosen(run, name)
     models = chosen(run, "all")  # the tables hold every model's rows
-    tables = {t.name: run.lake.version(t) for m in models for t in (m.cohort, m.feature_table)}
+    tables = {t.name: run.lake.version(t) for m in models for t in m.tables}
     found, live = versions(run, models)
     if live:
         keep(run, found)
@@ -239,8 +244,7 @@ def score(run: Run, name: str) -> bool:
 
 def asked(run: Run, model: RiskModel) -> DataFrame:
     """Rows of the model's dataset of whom it asks on the as-of day."""
-    rows = model.dataset(run.lake.read(model.feature_table), run.lake.read(model.cohort))
-    return rows.where("split = 'score'")
+    return model.examples(run.lake.read).where("split = 'score'")
 
 
 def _rests(run: Run, table: Table, mark: str, inputs: Mapping[str, int]) -> bool:

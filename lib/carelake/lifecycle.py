@@ -114,7 +114,7 @@ def reproduce(run: Run, run_id: str) -> Reproduced:
     model = next((m for m in learning.chosen(run, "all") if m.registered == was.registered), None)
     if model is None:
         raise ConfigError(f"{was.registered} is not declared any more: the run cannot be made again")
-    needed = {t.name: t for t in (model.cohort, model.feature_table)}
+    needed = {t.name: t for t in model.tables}
     for name, table in needed.items():
         if not _there(run, table, was.tables.get(name)):
             registry.mark_reproducible(where, was, f"no: {name} at its version is gone")
@@ -126,7 +126,7 @@ def reproduce(run: Run, run_id: str) -> Reproduced:
     same = was.tags.get("carelake.fingerprint") == learning.mark(lake, model, as_of)
     with tempfile.TemporaryDirectory() as scratch:
         again = train(
-            model, model.dataset(lake.read(model.feature_table), lake.read(model.cohort)), fingerprint="reproduced",
+            model, model.examples(lake.read), covariate_names=learning.covariate_names(lake, model), fingerprint="reproduced",
             tracking=Tracking(f"sqlite:///{scratch}/mlflow.db", f"{scratch}/artifacts"), as_of=as_of, tables=was.tables, release=__version__,
         )  # fmt: skip
     known = {k: v for k, v in again.metrics.items() if v == v and abs(v) != float("inf")}

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from carelake.core.table import Field, Table
 from carelake.errors import ConfigError
-from carelake.ml.model import Estimator, Feature, Gate, Kind, RiskModel
+from carelake.ml.model import Covariates, Estimator, Feature, Gate, Kind, RiskModel
 from carelake.ml.record import attempt, record_candidate
 from carelake.ml.tracking import current, load, session
 from carelake.ml.train import Tracking, predict, train
@@ -383,6 +383,72 @@ def test_a_version_trained_on_a_feature_that_is_no_more_is_refused_by_name(
         predict(fewer, examples.where("split = 'score'"), tracking=tracking)
     more = replace(MODEL, features=(*MODEL.features, Feature("sex", "sex")))
     assert predict(more, examples.where("split = 'score'"), tracking=tracking) is not None
+
+
+COVARIATE = Table(
+    name="gold/toy_covariate", doc="Sparse.",
+    fields=(Field("person_id", "bigint", "p"), Field("index_date", "date", "d"), Field("covariate_id", "bigint", "c"),
+            Field("covariate_value", "double", "v")),
+    key=("person_id", "index_date", "covariate_id"),
+)  # fmt: skip
+NAMES = Table(
+    name="gold/toy_ref", doc="Names.",
+    fields=(Field("covariate_id", "bigint", "c"), Field("covariate_name", "string", "n")), key=("covariate_id",),
+)  # fmt: skip
+
+
+def test_covariates_train_score_and_are_named_through_mlflow(
+    spark: SparkSession, examples: DataFrame, tmp_path: Path
+) -> None:
+    """201826101 is the outcome itself for 90 of 120 persons, 5101 is had by ten persons, 7102 of an analysis that is not taken."""
+    own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
+    model = replace(
+        MODEL, estimator=(Estimator("logistic", {}, {"regParam": 0.01, "maxIter": 30}),),
+        covariates=Covariates(COVARIATE, NAMES, of="covariate_id % 1000 = 101"),
+    )  # fmt: skip
+    key = examples.select("person_id", "index_date", "label")
+    given = (
+        key.where("label = 1 AND person_id % 4 <> 1").selectExpr("person_id", "index_date", "201826101L AS covariate_id", "1D AS covariate_value")
+        .union(key.where("person_id <= 10").selectExpr("person_id", "index_date", "5101L", "1D"))
+        .union(key.selectExpr("person_id", "index_date", "7102L", "1D"))
+        .union(key.where("split = 'score' AND person_id <= 3").selectExpr("person_id", "index_date", "201826101L", "1D"))
+    )  # fmt: skip
+    features = examples.withColumnsRenamed({"group_sex": "sex"}).drop("label", "split", "covariates")
+    cohort = examples.selectExpr("person_id", "index_date", "split", "label = 1 AS label")
+    rows = model.dataset(features, cohort, given)
+    assert rows.count() == examples.count()
+    names = spark.createDataFrame([(201826101, "Condition, any time: Type 2 diabetes")], NAMES.schema)
+    result = train(
+        model, rows, fingerprint="f1", tracking=own, as_of=date(2023, 1, 1), tables={}, release="0.0.1", covariate_names=names
+    )  # fmt: skip
+    assert result.metrics["auroc"] > 0.85 > trained_without(examples, tmp_path)
+    version = current(own, model.registered)
+    assert version is not None
+    _, reference = load(own, model.registered, version)
+    assert reference["covariates"] == {"201826101": "Condition, any time: Type 2 diabetes"}
+    assert reference["columns"][-1] == "201826101"
+    with session(own):
+        signature = mlflow.models.get_model_info(f"models:/carelake.toy/{result.version}").signature
+    assert signature.inputs.input_names() == ["visits", "lab", "noise", "age", "covariates"]
+    scored = predict(model, rows.where("split = 'score'"), tracking=own)
+    assert scored is not None
+    reasons = {r.person_id: r.reasons for r in scored.collect()}
+    said = "Condition, any time: Type 2 diabetes on record"
+    assert len(reasons) == 120
+    assert {p for p, texts in reasons.items() if said in texts} == {1, 2, 3}
+    card = (artifacts(own, version.run_id, tmp_path / "files") / "card.md").read_text()
+    assert "Condition, any time: Type 2 diabetes" in card
+    with pytest.raises(
+        ConfigError, match="was trained on another feature list, with covariates; train it again"
+    ):
+        predict(replace(model, covariates=None), examples.where("split = 'score'"), tracking=own)
+
+
+def trained_without(examples: DataFrame, folder: Path) -> float:
+    """AUROC of the same estimator on the features alone."""
+    own = Tracking(f"sqlite:///{folder}/without.db", str(folder / "without"))
+    plain = replace(MODEL, estimator=(Estimator("logistic", {}, {"regParam": 0.01, "maxIter": 30}),))
+    return float(run(plain, examples, own, "f0").metrics["auroc"])
 
 
 def test_survival_competes_where_the_cohort_carries_times(examples: DataFrame, tmp_path: Path) -> None:

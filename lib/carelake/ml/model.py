@@ -64,6 +64,7 @@ class Feature:
 
 ESTIMATORS = ("logistic", "random_forest", "boosted_trees", "survival_aft", "xgboost")
 SURVIVAL = ("days_to_event", "followup_days")  # columns of a cohort that survival_aft asks for
+COVARIATES = "covariates"  # column of the examples: ids of the covariates that are present
 TIME_AT_RISK = "time_at_risk_days"  # its fixed parameter: the day by which the event is predicted
 
 
@@ -103,7 +104,19 @@ class Gate:
         return f"{self.metric} {' and '.join(low + high)}"
 
 
-Dataset = Callable[["DataFrame", "DataFrame"], "DataFrame"]
+Read = Callable[["Table"], "DataFrame"]
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Sparse columns beside the features: a row of `table` (person_id, index_date, covariate_id) that `of` (SQL) picks is one that is present.
+
+    `names` has covariate_id and covariate_name.
+    """
+
+    table: Table
+    names: Table
+    of: str = "true"
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,8 @@ class RiskModel:
     highest of its index date. `feature_table` has the same key and a column for each of `features`. `baselines` names sets of few columns of
     the feature table that the model must beat. `groups` gives, for the audit, SQL text over the
     feature table by which the test side is cut. `estimator` lists the candidates; the best by cross-validation on the training side is taken.
+
+    `covariates` are appended to the features; only a logistic regression takes them, since reasons are told in one pass where the margin is linear.
 
     Training is refused below `min_events` persons with, or without, the event, and below `min_events_per_variable` of them
     for each candidate variable. The latter is off unless declared: the penalties of the estimators allow less than the ten
@@ -133,6 +148,7 @@ class RiskModel:
     limits: tuple[str, ...]
     task: str | None = None
     top_share: float | None = None
+    covariates: Covariates | None = None
     baselines: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     min_events: int = 10
     min_events_per_variable: float = 0.0
@@ -162,6 +178,8 @@ class RiskModel:
         wrong = [e.kind for e in self.estimator if e.kind not in ESTIMATORS]
         if wrong or not self.estimator:
             raise DeclarationError(f"model {self.name}: unknown estimator {', '.join(wrong) or 'none given'}")
+        if self.covariates and any(e.kind != "logistic" for e in self.estimator):
+            raise DeclarationError(f"model {self.name}: only a logistic regression takes covariates")
         survival = [e for e in self.estimator if e.kind == "survival_aft"]
         if survival and not set(SURVIVAL) <= set(self.cohort.columns):
             raise DeclarationError(
@@ -184,6 +202,19 @@ class RiskModel:
         """Name of the registered model."""
         return f"carelake.{self.name}"
 
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """What its examples are made of: features, cohort, covariates."""
+        return (
+            self.feature_table,
+            self.cohort,
+            *((self.covariates.table,) if self.covariates else ()),
+        )
+
+    def examples(self, read: Read) -> DataFrame:
+        """`dataset` of the tables as `read` gives them."""
+        return self.dataset(*[read(t) for t in self.tables])
+
     def asked(self, cohort: DataFrame) -> DataFrame:
         """The rows of `cohort` that this model asks about, their `label` as it means it (boolean, NULL open)."""
         rows = cohort if self.task is None else cohort.where(f"task = '{self.task}'")
@@ -193,10 +224,13 @@ class RiskModel:
         bound = f"percentile(amount, {1 - self.top_share}) OVER (PARTITION BY index_date)"
         return rows.withColumn("label", F.expr(f"amount > 0 AND amount >= {bound}"))
 
-    def dataset(self, features: DataFrame, cohort: DataFrame) -> DataFrame:
+    def dataset(
+        self, features: DataFrame, cohort: DataFrame, covariates: DataFrame | None = None
+    ) -> DataFrame:
         """One row per person and index date: key, split, label (double, NULL open), features, and `group_*` texts.
 
-        With them the columns of baselines, and `days_to_event` and `followup_days` where the cohort has them, as doubles.
+        With them the columns of baselines, and `days_to_event` and `followup_days` where the cohort has them, as doubles; `covariates`,
+        the ids of those that are present (array of text), where the model is declared with some.
         """
         groups = [
             f"coalesce(cast(({sql}) AS string), 'unknown') AS group_{name}"
@@ -216,4 +250,13 @@ class RiskModel:
             *[f"cast(`{c}` AS double) AS `{c}`" for c in columns],
             *groups,
         )
-        return asked.join(known, ["person_id", "index_date"], how="inner")
+        key = ["person_id", "index_date"]
+        out = asked.join(known, key, how="inner")
+        if covariates is None or self.covariates is None:
+            return out
+        # to text within each row's own set: the ids of a row are many, of all rows few
+        present = (
+            covariates.where(self.covariates.of).groupBy(key).agg(F.collect_set("covariate_id").alias("_ids"))
+        )
+        listed = "coalesce(cast(array_sort(_ids) AS array<string>), cast(array() AS array<string>))"
+        return out.join(present, key, how="left").withColumn(COVARIATES, F.expr(listed)).drop("_ids")

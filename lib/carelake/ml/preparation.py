@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pyspark.sql.functions as F
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
-from pyspark.ml.feature import (
-    SQLTransformer,
-    StandardScaler,
-    VectorAssembler,
-    VectorSizeHint,
-)
+from pyspark.ml.feature import CountVectorizerModel, SQLTransformer, StandardScaler, VectorAssembler
 from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import DenseMatrix, Vectors
 from pyspark.ml.regression import IsotonicRegression
 
-from carelake.ml.model import SURVIVAL
+from carelake.ml.held_out import SMALL_CELL
+from carelake.ml.model import COVARIATES, SURVIVAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +24,10 @@ if TYPE_CHECKING:
 
     from carelake.ml.evaluate import Floats
 
-COVARIATES = "covariates"  # an optional vector column of the examples, sparse as a rule
-_NAMES = "covariate_names"  # in that column's metadata: what each place of the vector is
+_VECTOR = "covariate_vector"
+_LEAST_SHARE = (
+    0.001  # of the training side's persons; OHDSI's FeatureExtraction, tidyCovariateData(minFraction)
+)
 
 
 @dataclass(frozen=True)
@@ -69,49 +67,51 @@ def varying(train: DataFrame, names: Sequence[str]) -> dict[str, Seen]:
     return {n: found[n] for n in names if n in found}
 
 
-def prepare(train: DataFrame, seen: Mapping[str, Seen]) -> Prepared:
+def frequent(train: DataFrame) -> list[str]:
+    """The ids, in order, of covariates that at least 11 persons, and one in a thousand, of the training side have; none without that column.
+
+    A rarer one would tell of persons, in the model's own files, more than of a population.
+    """
+    if COVARIATES not in train.columns:
+        return []
+    persons = train.select("person_id").distinct().count()
+    least = max(SMALL_CELL, persons * _LEAST_SHARE)
+    found = (
+        train.select("person_id", F.explode(COVARIATES).alias("id"))
+        .groupBy("id").agg(F.count_distinct("person_id").alias("persons"))
+        .where(F.col("persons") >= least)
+    )  # fmt: skip
+    return sorted(r["id"] for r in found.select("id").collect())
+
+
+def prepare(train: DataFrame, seen: Mapping[str, Seen], covariates: Sequence[str] = ()) -> Prepared:
     """Missing indicators, medians for what is missing, one vector (`assembled`), standardised (`features`).
 
-    A vector column `covariates` is appended as it is, zeros for what is absent; nothing is centred then, which would fill it
+    Ids of `covariates` that a row has are appended as 1, sparse; nothing is centred then, which would fill the zeros
     (the estimators centre within). It uses no outcome.
     """
-    sparse = COVARIATES in train.columns
     gaps = [n for n, s in seen.items() if s.missing > 0]
     filled = [f"coalesce(nanvl(`{n}`, NULL), {s.median!r}D) AS `{n}_filled`" for n, s in seen.items()]
     marks = [f"CAST(nanvl(`{n}`, NULL) IS NULL AS DOUBLE) AS `{n}_missing`" for n in gaps]
-    columns = (*seen, *(f"{n}_missing" for n in gaps))
-    inputs = [*(f"{n}_filled" for n in seen), *columns[len(seen) :], *([COVARIATES] if sparse else [])]
+    columns = (*seen, *(f"{n}_missing" for n in gaps), *covariates)
+    dense = [*(f"{n}_filled" for n in seen), *(f"{n}_missing" for n in gaps)]
+    listed = CountVectorizerModel.from_vocabulary(
+        list(covariates), inputCol=COVARIATES, outputCol=_VECTOR, binary=True
+    ) if covariates else None  # fmt: skip
     stages: list[Any] = [
         SQLTransformer(statement=f"SELECT {', '.join(['*', *filled, *marks])} FROM __THIS__"),
-        *([_size_hint(train)] if sparse else []),
-        VectorAssembler(inputCols=inputs, outputCol="assembled"),
-        StandardScaler(inputCol="assembled", outputCol="features", withMean=not sparse, withStd=True),
+        *([listed] if listed else []),
+        VectorAssembler(inputCols=[*dense, *([_VECTOR] if listed else [])], outputCol="assembled"),
+        StandardScaler(inputCol="assembled", outputCol="features", withMean=not listed, withStd=True),
     ]
     fitted = Pipeline(stages=stages).fit(train)
     scaler: Any = fitted.stages[-1]
-    spread = scaler.std.toArray()
-    others = _covariate_names(train, len(spread) - len(columns))
     usual = (
         *(s.median for s in seen.values()),
         *(float(seen[n].missing > 0.5) for n in gaps),
-        *[0.0] * len(others),
+        *[0.0] * len(covariates),
     )
-    return Prepared(tuple(fitted.stages), (*columns, *others), usual, int((spread > 0).sum()))
-
-
-def _size_hint(train: DataFrame) -> Transformer:
-    """Says how long the vector is, which the assembler would else ask the first row of every frame, even of an empty one."""
-    first = train.select(COVARIATES).first()
-    if first is None:
-        raise AssertionError("a training side that was not refused has a row")
-    return VectorSizeHint(inputCol=COVARIATES, size=first[0].size, handleInvalid="error")
-
-
-def _covariate_names(train: DataFrame, places: int) -> tuple[str, ...]:
-    if not places:
-        return ()
-    known = train.schema[COVARIATES].metadata.get(_NAMES, [])
-    return tuple(known) if len(known) == places else tuple(f"{COVARIATES}[{i}]" for i in range(places))
+    return Prepared(tuple(fitted.stages), columns, usual, int((scaler.std.toArray() > 0).sum()))
 
 
 def with_survival(train: DataFrame) -> DataFrame:

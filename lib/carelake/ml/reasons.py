@@ -34,7 +34,10 @@ def with_reasons(
     then, against the median person), else by asking the classifier again; features that share their effect share it here too.
     Texts name features and directions, never a value.
     """
-    above, below = (F.array(*map(F.lit, texts)) for texts in _texts(reference["columns"], features))
+    above, below = (
+        F.array(*map(F.lit, texts))
+        for texts in _texts(reference["columns"], features, reference.get("covariates", {}))
+    )
     usual = F.array(*[F.lit(float(m)) for m in reference["medians"]])
     rows = scored.select(
         "person_id", "index_date", "score", vector_to_array(F.col("assembled")).alias("_x"),
@@ -87,9 +90,12 @@ def _asked_again(rows: DataFrame, pipeline: PipelineModel) -> DataFrame:
     )  # fmt: skip
 
 
-def _texts(columns: Sequence[str], features: Sequence[Feature]) -> tuple[list[str], list[str]]:
+def _texts(
+    columns: Sequence[str], features: Sequence[Feature], covariates: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
     """The reason of each column of the vector when it is above, and when it is below the usual."""
     named = {f.name: (f.above, f.below) for f in features}
     named |= {f"{f.name}_missing": (f.absent, f"{f.words} on record") for f in features}
-    found = [named.get(c, (f"{c} on record", f"no {c} on record")) for c in columns]
+    named |= {c: (f"{name} on record", f"no {name} on record") for c, name in covariates.items()}
+    found = [named[c] for c in columns]
     return [a for a, _ in found], [b for _, b in found]

@@ -22,8 +22,9 @@ from carelake.ml.describe import describe
 from carelake.ml.estimators import fit, require, weights
 from carelake.ml.evaluate import by_group, evaluate, gaps
 from carelake.ml.explain import permutation_importance, write_importances
+from carelake.ml.model import COVARIATES
 from carelake.ml.plots import plots
-from carelake.ml.preparation import COVARIATES, calibration_stages, prepare, varying, with_survival
+from carelake.ml.preparation import calibration_stages, frequent, prepare, varying, with_survival
 from carelake.ml.profile import training_profile
 from carelake.ml.reasons import with_reasons
 from carelake.ml.record import attempt, record, record_candidate
@@ -75,6 +76,7 @@ class _Data:
     sizes: Sizes
     names: tuple[str, ...]
     prepared: Prepared
+    covariates: Mapping[str, str]  # id and name
 
 
 def train(
@@ -86,10 +88,11 @@ def train(
     as_of: date,
     tables: Mapping[str, int],
     release: str,
+    covariate_names: DataFrame | None = None,
 ) -> TrainResult:
     """Fit, calibrate, test and register `model`; or return the version that a finished run with this fingerprint made.
 
-    `examples` is `model.dataset(...)`. Candidates compete by mean AUROC over folds of persons of the training side; the
+    `examples` is `model.dataset(...)`, `covariate_names` the table that names its covariates. Candidates compete by mean AUROC over folds of persons of the training side; the
     winner's out-of-fold margins give the Platt calibration; the test side is looked at once, at the end. Nothing is
     written when the data do not allow a training (see `TrainResult.why_not`). Raises ConfigError when an estimator
     needs a package that is missing.
@@ -107,10 +110,18 @@ def train(
     fit_on = settled(weighted, sizes.rows).persist()
     try:
         seen = varying(fit_on, [f.name for f in model.features])
-        if not seen and COVARIATES not in fit_on.columns:
+        present = frequent(fit_on)
+        if not seen and not present:
             why = f"none of the {len(model.features)} features varies on the training side"
             return TrainResult(model.name, None, False, why_not=why)
-        data = _Data(examples, fit_on, sizes, tuple(seen), prepare(fit_on, seen))
+        data = _Data(
+            examples,
+            fit_on,
+            sizes,
+            tuple(seen),
+            prepare(fit_on, seen, present),
+            _named(present, covariate_names),
+        )
         why = refusal(model, sizes, data.prepared.varying)
         if why:
             return TrainResult(model.name, None, False, why_not=why)
@@ -123,6 +134,15 @@ def train(
     finally:
         fit_on.unpersist()
     return _result(model, version, trained=True)
+
+
+def _named(ids: Sequence[str], names: DataFrame | None) -> dict[str, str]:
+    """The name of each covariate; its id where it has none."""
+    known = {} if names is None or not ids else {
+        str(r["covariate_id"]): str(r["covariate_name"])
+        for r in names.where(F.col("covariate_id").cast("string").isin(list(ids))).select("covariate_id", "covariate_name").collect()
+    }  # fmt: skip
+    return {i: known.get(i, i) for i in ids}
 
 
 def _result(model: RiskModel, version: Version, *, trained: bool = False) -> TrainResult:
@@ -153,7 +173,7 @@ def _fit_and_record(
     )
     where = places(data.prepared.columns, data.names)
     importances = permutation_importance(fitted, x, x_label, where, seed=model.seed, spark=spark)
-    words = {f.name: f.words for f in model.features}
+    words = {f.name: f.words for f in model.features} | dict(data.covariates)
     groups = by_group(tested, model.seed)
     dropped = [f.name for f in model.features if f.name not in data.names]
     metrics = evaluate(tested, model.seed) | gaps(groups) | data.sizes.metrics(data.prepared.varying)
@@ -166,6 +186,7 @@ def _fit_and_record(
     }  # fmt: skip
     reference = {
         "columns": list(data.prepared.columns), "medians": list(data.prepared.usual), "inputs": list(data.names), "dropped": dropped,
+        "covariates": dict(data.covariates),
         "profile": training_profile(PipelineModel(stages), data.fit_on, data.names),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
@@ -182,7 +203,7 @@ def _fit_and_record(
         write_importances(files / "feature_importances.csv", importances, where, own)
         return record(
             tracking, at, model, pipeline=PipelineModel(stages), inputs=data.names,
-            vector=COVARIATES if COVARIATES in data.fit_on.columns else None,
+            listed=COVARIATES if data.covariates else None,
             params=params | {f"{mlflow_store.TABLE}{name}": str(v) for name, v in tables.items()}, metrics=metrics,
             tags={
                 "release": release, "code": _code(), "target": model.target, "population": model.population,
@@ -218,6 +239,8 @@ def _check_features(
     read = reference.get("inputs", [c for c in reference["columns"] if not c.endswith("_missing")])
     known = {f.name for f in model.features} & set(columns)
     lost = [c for c in read if c not in known]
+    if reference.get("covariates") and COVARIATES not in columns:
+        lost.append(COVARIATES)
     if lost:
         raise ConfigError(
             f"model {model.name}: version {version.version} was trained on another feature list, with {_listed(lost)}; train it again"

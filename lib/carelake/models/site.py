@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from carelake.gold.cohorts.site_tasks import read
-from carelake.models.standard import standard
+from carelake.models.standard import standard, with_covariates
 
 if TYPE_CHECKING:
+    from carelake.gold.cohorts.site_tasks import SiteTask
     from carelake.ml.model import RiskModel
 
 
 def site_models(folder: str | None) -> dict[str, RiskModel]:
     """A model for each task of the folder, by name. Raises ConfigError."""
-    return {
-        s.task.name: standard(s.task, intended_use=s.intended_use, population=s.population, limits=s.limits)
-        for s in read(folder)
-    }
+    return {s.task.name: _model(s) for s in read(folder)}
+
+
+def _model(s: SiteTask) -> RiskModel:
+    model = standard(s.task, intended_use=s.intended_use, population=s.population, limits=s.limits)
+    return with_covariates(model) if s.covariates else model

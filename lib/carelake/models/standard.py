@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from carelake.gold.cohorts.task_cohort import TASK_COHORT
+from carelake.gold.features.analyses import ANALYSES, Value
+from carelake.gold.features.covariate import COVARIATE
+from carelake.gold.features.covariate_ref import COVARIATE_REF
 from carelake.gold.features.person_features import PERSON_FEATURES, PREDICTORS
-from carelake.ml.model import Estimator, Gate, RiskModel
+from carelake.ml.model import Covariates, Estimator, Gate, RiskModel
 
 if TYPE_CHECKING:
     from carelake.gold.cohorts.task import Task
@@ -15,6 +19,10 @@ ESTIMATORS = (
     Estimator("logistic", {"regParam": (0.05, 0.2)}, {"elasticNetParam": 0.2, "maxIter": 25, "tol": 1e-4}),
     Estimator("boosted_trees", {}, {"maxDepth": 2, "maxIter": 20, "stepSize": 0.15, "minInstancesPerNode": 10, "subsamplingRate": 0.8}),
 )  # fmt: skip
+# Every concept in its windows: what is there or is abnormal. Numbers and counts are in the features.
+PRESENT = Covariates(COVARIATE, COVARIATE_REF, of="covariate_id % 1000 IN ({})".format(
+    ", ".join(str(a.analysis_id) for a in ANALYSES if a.value in (Value.PRESENT, Value.ABNORMAL))
+))  # fmt: skip
 GATES = (
     Gate("enough_events", "test_events", at_least=20),
     Gate("discriminates", "auroc_lower", at_least=0.5),
@@ -50,6 +58,12 @@ LIMITS = (
     "The index dates of a person are not independent; intervals resample persons for that reason.",
     "Test index dates lie after the training years: drift between them is part of the measured error.",
 )
+
+
+def with_covariates(model: RiskModel) -> RiskModel:
+    """The same model with PRESENT beside its features, by logistic regression: OHDSI's LASSO, with carelake's features as well."""
+    linear = tuple(e for e in model.estimator if e.kind == "logistic")
+    return replace(model, covariates=PRESENT, estimator=linear)
 
 
 def standard(task: Task, *, intended_use: str, limits: tuple[str, ...] = (), **given: Any) -> RiskModel:

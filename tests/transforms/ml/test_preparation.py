@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import array_to_vector, vector_to_array
-from pyspark.ml.linalg import SparseVector, Vectors
+from pyspark.ml.linalg import SparseVector
 from pyspark.sql import functions as F
 from sklearn.linear_model import LogisticRegression
 
-from carelake.ml.preparation import Seen, calibration_stages, prepare, varying, with_survival
+from carelake.ml.preparation import Seen, calibration_stages, frequent, prepare, varying, with_survival
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def test_what_varies_is_told_with_its_median_and_missing_share(spark: SparkSession) -> None:
@@ -47,34 +47,33 @@ def test_gaps_get_the_median_and_a_mark_and_everything_is_standardised(spark: Sp
     assert x[:, 2] == pytest.approx(np.array([2, -1, -1]) / np.sqrt(3))
 
 
-def test_a_sparse_column_is_appended_and_stays_sparse(spark: SparkSession) -> None:
-    vectors = [
-        Vectors.sparse(50, [3], [2.0]),
-        Vectors.sparse(50, [3, 7], [4.0, 1.0]),
-        Vectors.sparse(50, [], []),
-    ]
-    rows = spark.createDataFrame(
-        [(float(i), v) for i, v in enumerate(vectors)], ["a", "covariates"]
+def covariates_of(spark: SparkSession, *rows: tuple[int, list[str]]) -> DataFrame:
+    return spark.createDataFrame(
+        [(p, float(i), c) for i, (p, c) in enumerate(rows)],
+        "person_id long, a double, covariates array<string>",
     ).coalesce(1)
-    made = prepare(rows, varying(rows, ["a"]))
-    assert made.columns == ("a", *(f"covariates[{i}]" for i in range(50)))
-    assert made.usual == (1.0, *[0.0] * 50)
-    assert made.varying == 3  # a, 3 and 7
+
+
+def test_covariates_are_appended_as_ones_and_stay_sparse(spark: SparkSession) -> None:
+    rows = covariates_of(spark, (1, ["316866101"]), (2, ["201826101", "316866101", "9999101"]), (3, []))
+    of_others = [f"{n}101" for n in range(1, 31)]
+    made = prepare(rows, varying(rows, ["a"]), ["201826101", "316866101", *of_others])
+    assert made.columns == ("a", "201826101", "316866101", *of_others)
+    assert made.usual == (1.0, *[0.0] * 32)
+    assert made.varying == 3
     out = [r.features for r in made.transform(rows).collect()]
     assert all(isinstance(v, SparseVector) for v in out)
-    # by hand: a / 1 (sample deviation of 0, 1, 2); 3 / 2 (of 2, 4, 0); 7 / sqrt(1/3) (of 0, 1, 0)
-    assert out[1].toArray()[[0, 4, 8]] == pytest.approx([1.0, 2.0, np.sqrt(3)])
-    assert out[1].numNonzeros() == 3
+    # by hand: a / 1 (sample deviation of 0, 1, 2); the others / sqrt(1/3) (of 0, 1, 0 and of 1, 1, 0); 9999101 has no place
+    assert out[1].toArray()[:3] == pytest.approx([1.0, np.sqrt(3), np.sqrt(3)])
+    assert [v.numNonzeros() for v in out] == [1, 3, 1]
 
 
-def test_names_of_a_sparse_column_come_from_its_metadata(spark: SparkSession) -> None:
-    rows = spark.createDataFrame(
-        [(1.0, Vectors.sparse(2, [0], [1.0])), (2.0, Vectors.sparse(2, [1], [1.0]))], ["a", "covariates"]
-    )
-    named = rows.withColumn(
-        "covariates", F.col("covariates").alias("x", metadata={"covariate_names": ["316866", "201826"]})
-    )
-    assert prepare(named, varying(named, ["a"])).columns == ("a", "316866", "201826")
+def test_what_fewer_than_eleven_persons_have_is_no_covariate(spark: SparkSession) -> None:
+    rows = covariates_of(
+        spark, *((p, ["1101", "2101"] if p <= 10 else ["1101"]) for p in range(1, 12)), (10, ["2101"])
+    )  # 2101: eleven rows, ten persons
+    assert frequent(rows) == ["1101"]
+    assert frequent(rows.drop("covariates")) == []
 
 
 def test_platt_scaling_is_the_logistic_regression_on_the_margin_and_gives_a_number(

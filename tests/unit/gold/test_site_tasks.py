@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,6 +80,20 @@ def test_a_task_of_a_site_is_read_with_its_concepts_and_becomes_a_model(tmp_path
     model = site_models(folder)["gout_onset_1y"]
     assert (model.task, model.population) == ("gout_onset_1y", "Adults of our clinics.")
     assert model.intended_use.startswith("To offer a review of urate-lowering drugs. A person decides")
+    assert model.covariates is None
+
+
+def test_a_site_may_ask_for_every_concept_beside_the_features(tmp_path: Path) -> None:
+    model = site_models(written(tmp_path, GOUT + "covariates: true\n"))["gout_onset_1y"]
+    assert {e.kind for e in model.estimator} == {"logistic"}
+    assert [t.name for t in model.tables] == ["gold/person_features", "gold/task_cohort", "gold/covariate"]
+    assert model.covariates is not None
+    taken = {int(n) for n in re.findall(r"\d+", model.covariates.of.split(" IN ")[1])}
+    # any time, long, medium, short of conditions, and abnormal results; no counts, no last values
+    assert {101, 102, 103, 104, 753, 754} <= taken
+    assert not {151, 705, 706, 752, 923} & taken
+    with pytest.raises(ConfigError, match=r"gout.yaml: covariates is true or false"):
+        read(written(tmp_path, GOUT + "covariates: sometimes\n"))
 
 
 def test_the_outcome_may_be_a_cohort_definition_of_atlas(tmp_path: Path) -> None:

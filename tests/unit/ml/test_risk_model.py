@@ -8,7 +8,7 @@ import pytest
 
 from carelake.core.table import Field, Table
 from carelake.errors import DeclarationError
-from carelake.ml.model import Estimator, Feature, Gate, Kind, RiskModel
+from carelake.ml.model import Covariates, Estimator, Feature, Gate, Kind, RiskModel
 
 KEY = (Field("person_id", "bigint", "p"), Field("index_date", "date", "d"))
 COHORT = Table(
@@ -30,6 +30,10 @@ def test_a_wrong_declaration_is_refused_when_it_is_made() -> None:
         replace(MODEL, estimator=(Estimator("magic"),))
     with pytest.raises(DeclarationError, match="gates"):
         replace(MODEL, gates=())
+    sparse = Covariates(COHORT, FEATURES)
+    assert [t.name for t in replace(MODEL, covariates=sparse).tables] == ["gold/f", "gold/c", "gold/c"]
+    with pytest.raises(DeclarationError, match="only a logistic regression takes covariates"):
+        replace(MODEL, covariates=sparse, estimator=(Estimator("logistic"), Estimator("boosted_trees")))
 
 
 def test_a_gate_holds_within_its_bounds_only_and_never_without_a_number() -> None:

@@ -16,19 +16,20 @@ from carelake.gold.cohorts.task import DERIVED, Event, Records, Task
 from carelake.gold.features.value_sets import NUMERICS, ValueSet
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,60}$")
-_MODEL_KEYS = {"intended_use", "population", "limits"}
+_MODEL_KEYS = {"intended_use", "population", "limits", "covariates"}
 _SET_KEYS = {"names", "but_not", "snomed", "ids", "below", "without_ids", "without_below"}
 _RECORD_KEYS = {"domain", "result", "under", "at_least", *_SET_KEYS}
 
 
 @dataclass(frozen=True)
 class SiteTask:
-    """A task with what its model says of itself."""
+    """A task with what its model says of itself; `covariates`: every concept on record beside the features."""
 
     task: Task
     intended_use: str
     population: str
     limits: tuple[str, ...] = ()
+    covariates: bool = False
 
 
 def read(folder: str | None) -> tuple[SiteTask, ...]:
@@ -72,9 +73,12 @@ def _read(file: Path) -> SiteTask:
     except (DeclarationError, TypeError) as e:
         said = str(e) if isinstance(e, DeclarationError) else "a value has the wrong type"
         raise ConfigError(f"{file.name}: {said}") from None
+    if not isinstance(given.get("covariates", False), bool):
+        raise ConfigError(f"{file.name}: covariates is true or false")
     return SiteTask(
-        task, str(given["intended_use"]), str(given["population"]), tuple(map(str, given.get("limits") or ()))
-    )
+        task, str(given["intended_use"]), str(given["population"]), tuple(map(str, given.get("limits") or ())),
+        given.get("covariates", False),
+    )  # fmt: skip
 
 
 def _event(file: Path, name: str, given: Any) -> Event:
