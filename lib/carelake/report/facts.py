@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from carelake.core.ops import CHECK_RESULT, FILE, LEDGER, QUARANTINE, SNAPSHOT
 from carelake.gold.mapping_coverage import MAPPING_COVERAGE
 from carelake.gold.unmapped_code import UNMAPPED_CODE
+from carelake.scores.model_monitor import MODEL_MONITOR
 from carelake.scores.risk_score import RISK_SCORE
 from carelake.scores.worklist import WORKLIST
 from carelake.silver.link.tables import PERSON_LINK
@@ -73,6 +74,7 @@ class Facts:
     unmapped: Rows
     worklist: Rows
     scored: int
+    monitor: Rows = field(default_factory=list)
     models: list[ModelFacts] = field(default_factory=list)
 
 
@@ -109,7 +111,7 @@ def gather(
         unmapped=_rows(lake.read(UNMAPPED_CODE).where("rank <= 25").orderBy("rank").drop("_run")),
         worklist=_rows(lake.read(WORKLIST).where("rank <= 25").orderBy("model", "rank").drop("_run")),
         scored=lake.read(RISK_SCORE).select("person_id").distinct().count(),
-        models=models,
+        monitor=_monitor(lake.read(MODEL_MONITOR)), models=models,
     )  # fmt: skip
 
 
@@ -148,6 +150,19 @@ def _checks(results: DataFrame) -> Rows:
         results.where(f"run_id = '{newest[0] if newest else ''}'")
         .selectExpr("severity", "status", *[shown.format(c) for c in what[2:]])
         .groupBy(*what).count().orderBy(*what)
+    )  # fmt: skip
+
+
+def _monitor(watched: DataFrame) -> Rows:
+    """Of the newest as-of date the scores, the outcomes of earlier scores, and every feature that is not ok."""
+    newest = watched.agg({"as_of": "max"}).first()
+    if not newest or newest[0] is None:
+        return []
+    shown = "subject IN ('score', 'outcome') OR status IN ('watch', 'alarm') OR retrain_proposed"
+    columns = ("model", "model_version", "subject", "index_date", "rows", "psi", "observed_expected", "observed_expected_lower",
+               "observed_expected_upper", "status", "reason")  # fmt: skip
+    return _rows(
+        watched.where(f"as_of = DATE '{newest[0]}' AND ({shown})").select(*columns).orderBy("model", "model_version", "subject", "index_date")
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from carelake.ml.tracking import current, read_artifacts
 from carelake.report.facts import GateFacts, ModelFacts, gather
-from carelake.report.page import page
+from carelake.report.page import PLOTS, page
 from carelake.report.usagi import write as write_worklist
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def _facts(model: RiskModel, tracking: Tracking) -> list[ModelFacts]:
     version = current(tracking, model.registered)
     if version is None:
         return []
-    files = read_artifacts(
-        tracking, version.run_id, ("plots/roc.png", "plots/pr.png", "plots/calibration.png", "card.md")
-    )
+    files = read_artifacts(tracking, version.run_id, (*(f"plots/{name}.png" for name in PLOTS), "card.md"))
     metrics = dict(version.metrics)
     return [
         ModelFacts(

@@ -288,3 +288,18 @@ def test_only_the_first_ten_unmapped_codes_are_open() -> None:
     before, after = page(FULL).split("<summary>2 more</summary>")
     assert "code10" in before
     assert "code11" in after
+
+
+def test_what_is_watched_of_a_model_is_shown_and_a_new_training_is_proposed_once() -> None:
+    seen = {"model": "acute_care_1y", "model_version": "3", "subject": "score", "index_date": "2024-09-01", "rows": 85, "psi": 0.3141,
+            "observed_expected": None, "observed_expected_lower": None, "observed_expected_upper": None, "status": "alarm",
+            "reason": "the score moved"}  # fmt: skip
+    outcome = seen | {"subject": "outcome", "index_date": "2023-09-01", "psi": None, "observed_expected": 1.254,
+                      "observed_expected_lower": 0.9, "observed_expected_upper": 1.7, "status": "ok"}  # fmt: skip
+    text = page(replace(FULL, monitor=[seen, outcome]))
+    assert text.count("A new training is proposed.") == 1
+    assert "acute_care_1y: the score moved." in text
+    assert "<b>alarm</b>" in text
+    assert "0.314" in text
+    assert "1.25 (0.900 to 1.700)" in text
+    assert "Nothing has been scored." in page(EMPTY)
