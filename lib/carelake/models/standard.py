@@ -32,6 +32,7 @@ GROUPS = {
     "race": "race",
     "ethnicity": "ethnicity",
     "payer": "payer",
+    "svi": "svi_quartile",
 }
 USE = (
     "A person decides on every contact. Not for diagnosis, for triage of anyone who is acutely ill, for denial or pricing of care or cover, nor for "
