@@ -385,6 +385,35 @@ def test_a_version_trained_on_a_feature_that_is_no_more_is_refused_by_name(
     assert predict(more, examples.where("split = 'score'"), tracking=tracking) is not None
 
 
+def test_recalibration_is_in_the_run_and_the_saved_model(examples: DataFrame, tmp_path: Path) -> None:
+    own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
+    model = replace(MODEL, recalibrate_by="sex", estimator=(Estimator("logistic", {}, {"maxIter": 20}),))
+    result = run(model, examples, own, "f1")
+    files = artifacts(own, result.run_id, tmp_path / "got")
+    card = (files / "card.md").read_text()
+    assert "**Recalibrated by sex**" in card
+    params = mlflow.MlflowClient(own.uri, own.uri).get_run(result.run_id).data.params
+    assert params["recalibrated_by"].startswith("sex")
+
+    # the score is what the saved model predicts, in MLflow's own terms too, and another level has another score
+    asked = examples.where("split = 'score' AND person_id <= 20")
+    scored = predict(model, asked, tracking=own)
+    assert scored is not None
+    scores = {r.person_id: r.score for r in scored.collect()}
+    with session(own):
+        loaded = mlflow.pyfunc.load_model(f"models:/carelake.toy/{result.version}")
+    inputs = ["visits", "lab", "noise", "age", "group_sex"]
+    assert loaded.metadata.signature.inputs.input_names() == inputs
+    rows = asked.orderBy("person_id").toPandas()
+    assert loaded.predict(rows[inputs]) == pytest.approx([scores[p] for p in rows["person_id"]], abs=1e-9)
+    turned = predict(model, asked.withColumn("group_sex", F.lit("male")), tracking=own)
+    assert turned is not None
+    changed = {r.person_id for r in turned.collect() if abs(r.score - scores[r.person_id]) > 1e-9}
+    assert changed == {p for p in scores if p % 2}
+    with pytest.raises(ConfigError, match="trained on another feature list, with group_sex"):
+        predict(model, asked.drop("group_sex"), tracking=own)
+
+
 def test_survival_competes_where_the_cohort_carries_times(examples: DataFrame, tmp_path: Path) -> None:
     own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
     cohort = replace(

@@ -65,7 +65,7 @@ def card(
         ("Performance", _performance(metrics)),
         ("Gates", [_gates(model, metrics)]),
         ("Fairness", _fairness(model, groups)),
-        ("Updating", [_UPDATING]),
+        ("Updating", _updating(model)),
         (
             "Risk of bias (PROBAST)",
             [_bullets(f"**{name}.** {said}" for name, said in probast(model, metrics))],
@@ -80,10 +80,24 @@ def card(
 
 _UPDATING = (
     "This version was fitted once and calibrated as said above. It becomes the champion only when every gate holds; before that, and when it fails, the "
-    "champion stays. Scores whose meaning differs between groups can be recalibrated by group on out-of-fold scores; it is an option, and the "
-    "figures above are without it unless the analysis says so. A model is trained again when its data, declaration or code change; how it "
-    "does in later years is known only as their outcomes mature."
+    "champion stays. A model is trained again when its data, declaration or code change; how it does in later years is known only as their outcomes mature."
 )
+
+
+def _updating(model: RiskModel) -> list[str]:
+    by = model.recalibrate_by
+    if by is None:
+        return [
+            _UPDATING,
+            "Scores whose meaning differs between groups can be recalibrated by group; it is an option, which this model does not take.",
+        ]
+    return [
+        _UPDATING,
+        f"**Recalibrated by {by}**: each level of {by} has a line of its own from score to probability, learnt on out-of-fold scores of the training side; a "
+        "level of fewer than 11 persons there, or none, takes that of all. Every figure in this card is of the recalibrated score. The same record so gets "
+        f"another score in another level of {by}: to use a protected attribute in a score is a policy decision, which the figures cannot make and the law "
+        "may forbid.",
+    ]
 
 
 def _verdict(failed: Sequence[str]) -> str:
@@ -108,7 +122,10 @@ def _predictors(model: RiskModel) -> list[str]:
     words = ", ".join(f.words + (f" ({f.unit})" if f.unit else "") for f in model.features[:_NAMED])
     if len(model.features) > _NAMED:
         words += f" and {len(model.features) - _NAMED} more, all in `feature_importances.csv` of the run"
-    kept = f" Not predictors unless listed, but examined: {', '.join(model.groups)}." if model.groups else ""
+    examined = [g for g in model.groups if g != model.recalibrate_by]
+    kept = f" Not predictors unless listed, but examined: {', '.join(examined)}." if examined else ""
+    if model.recalibrate_by:
+        kept += f" The score also depends on {model.recalibrate_by}, by recalibration (see Updating)."
     return [
         f"{len(model.features)} candidates, all from before the index date: {words}.{kept}",
         *_doc("Features", model.feature_table.name, model.feature_table.doc),

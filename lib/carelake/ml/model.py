@@ -114,7 +114,8 @@ class RiskModel:
     names the rows. Where the outcome is an amount (`top_share`), the label is whether a row's `amount` is above zero and among that share of the
     highest of its index date. `feature_table` has the same key and a column for each of `features`. `baselines` names sets of few columns of
     the feature table that the model must beat. `groups` gives, for the audit, SQL text over the
-    feature table by which the test side is cut. `estimator` lists the candidates; the best by cross-validation on the training side is taken.
+    feature table by which the test side is cut; `recalibrate_by` is one of them, by whose levels the score is recalibrated and of which it then
+    is a function. `estimator` lists the candidates; the best by cross-validation on the training side is taken.
 
     Training is refused below `min_events` persons with, or without, the event, and below `min_events_per_variable` of them
     for each candidate variable. The latter is off unless declared: the penalties of the estimators allow less than the ten
@@ -137,6 +138,7 @@ class RiskModel:
     min_events: int = 10
     min_events_per_variable: float = 0.0
     groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    recalibrate_by: str | None = None
     folds: int = 3
     seed: int = 20240901
 
@@ -171,6 +173,10 @@ class RiskModel:
             raise DeclarationError(
                 f"model {self.name}: survival_aft needs {TIME_AT_RISK} among its fixed parameters"
             )
+        if self.recalibrate_by is not None and self.recalibrate_by not in self.groups:
+            raise DeclarationError(
+                f"model {self.name}: recalibrate_by names no group; there are {', '.join(self.groups) or 'none'}"
+            )
         if not self.gates or not self.intended_use.strip():
             raise DeclarationError(f"model {self.name}: gates and intended use are part of a model")
 
@@ -183,6 +189,11 @@ class RiskModel:
     def registered(self) -> str:
         """Name of the registered model."""
         return f"carelake.{self.name}"
+
+    @property
+    def recalibrated_column(self) -> str | None:
+        """The column of the dataset by whose levels the score is recalibrated."""
+        return f"group_{self.recalibrate_by}" if self.recalibrate_by else None
 
     def asked(self, cohort: DataFrame) -> DataFrame:
         """The rows of `cohort` that this model asks about, their `label` as it means it (boolean, NULL open)."""

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import pyspark.sql.functions as F
 from pyspark.ml import PipelineModel
-from pyspark.ml.functions import vector_to_array
 
 from carelake.core.run import module_text
 from carelake.errors import ConfigError
 from carelake.ml import tracking as mlflow_store
 from carelake.ml.card import card
-from carelake.ml.cross_validation import cross_validate
+from carelake.ml.cross_validation import cross_validate, texts_of
 from carelake.ml.dataset import settled, side, with_folds, with_weights
 from carelake.ml.describe import describe
 from carelake.ml.estimators import fit, require, weights
@@ -136,21 +135,25 @@ def _fit_and_record(
     model: RiskModel, data: _Data, *, tracking: Tracking, at: Attempt, as_of: date, tables: Mapping[str, int], release: str
 ) -> Version:  # fmt: skip
     spark = data.fit_on.sparkSession
-    kept = [c for c in ("label", "weight", "fold", "days", "censor") if c in data.fit_on.columns]
-    prepared = data.prepared.transform(data.fit_on).select(*kept, "features").persist()
+    test = side(data.examples, "test")
+    kept = [c for c in ("person_id", "label", "weight", "fold", "days", "censor") if c in data.fit_on.columns]
+    prepared = data.prepared.transform(data.fit_on).select(*kept, *texts_of(model), "features").persist()
     try:
-        ranked, best, label, margin = cross_validate(
+        ranked, best, seen = cross_validate(
             model, prepared, known=at.known, judged=lambda c: _record_candidate(tracking, at, c)
         )
         fitted = fit(best.estimator, best.params, prepared, model.seed)
     finally:
         prepared.unpersist()
-    stages = [*data.prepared.stages, *fitted, *calibration_stages(label, margin, spark)]
+    column = model.recalibrated_column
+    stages = [
+        *data.prepared.stages,
+        *fitted,
+        *calibration_stages(seen.label, seen.margin, spark, seen.levels(column)),
+    ]
     champion = _champion(model, data.examples, tracking)
     width = len(data.prepared.columns)
-    tested, x, x_label = held_out(
-        model, PipelineModel(stages), data.fit_on, side(data.examples, "test"), width, champion
-    )
+    tested, x, x_label = held_out(model, PipelineModel(stages), data.fit_on, test, width, champion)
     where = places(data.prepared.columns, data.names)
     importances = permutation_importance(fitted, x, x_label, where, seed=model.seed, spark=spark)
     words = {f.name: f.words for f in model.features}
@@ -163,9 +166,10 @@ def _fit_and_record(
         "estimator": best.words, "candidates": str(len(ranked)), "folds": str(model.folds), "seed": str(model.seed),
         "features": str(width), "features_constant": _listed(dropped),
         "calibration": "Platt on out-of-fold margins", "class_weights": "balanced", "as_of": as_of.isoformat(),
-    }  # fmt: skip
+    } | ({"recalibrated_by": f"{model.recalibrate_by}, a line for each level on out-of-fold scores"} if column else {})  # fmt: skip
+    words_read = [column] if column else []
     reference = {
-        "columns": list(data.prepared.columns), "medians": list(data.prepared.usual), "inputs": list(data.names), "dropped": dropped,
+        "columns": list(data.prepared.columns), "medians": list(data.prepared.usual), "inputs": list(data.names), "words": words_read, "dropped": dropped,
         "profile": training_profile(PipelineModel(stages), data.fit_on, data.names),
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
@@ -182,7 +186,7 @@ def _fit_and_record(
         write_importances(files / "feature_importances.csv", importances, where, own)
         return record(
             tracking, at, model, pipeline=PipelineModel(stages), inputs=data.names,
-            vector=COVARIATES if COVARIATES in data.fit_on.columns else None,
+            words=words_read, vector=COVARIATES if COVARIATES in data.fit_on.columns else None,
             params=params | {f"{mlflow_store.TABLE}{name}": str(v) for name, v in tables.items()}, metrics=metrics,
             tags={
                 "release": release, "code": _code(), "target": model.target, "population": model.population,
@@ -217,7 +221,7 @@ def _check_features(
     """Raises ConfigError when the model or the `columns` no longer have a feature that the version was trained on."""
     read = reference.get("inputs", [c for c in reference["columns"] if not c.endswith("_missing")])
     known = {f.name for f in model.features} & set(columns)
-    lost = [c for c in read if c not in known]
+    lost = [c for c in read if c not in known] + [c for c in reference.get("words", ()) if c not in columns]
     if lost:
         raise ConfigError(
             f"model {model.name}: version {version.version} was trained on another feature list, with {_listed(lost)}; train it again"
@@ -254,7 +258,7 @@ def scores(
     Raises ConfigError when the version was trained on a feature that the model no longer has.
     """
     _check_features(model, version, reference, rows.columns)
-    scored = pipeline.transform(rows).withColumn("score", vector_to_array(F.col("calibrated"))[1])
+    scored = pipeline.transform(rows).withColumn("score", F.col("prediction"))
     return with_reasons(scored, pipeline, reference, model.features).select(
         "*", F.lit(model.name).alias("model"), F.lit(version.version).alias("model_version"),
         F.lit(version.approved).alias("approved"), F.lit(version.run_id).alias("run_id"),

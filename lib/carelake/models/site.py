@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from carelake.errors import ConfigError
 from carelake.gold.cohorts.site_tasks import read
-from carelake.models.standard import standard
+from carelake.models.standard import GROUPS, standard
 
 if TYPE_CHECKING:
+    from carelake.gold.cohorts.site_tasks import SiteTask
     from carelake.ml.model import RiskModel
 
 
 def site_models(folder: str | None) -> dict[str, RiskModel]:
     """A model for each task of the folder, by name. Raises ConfigError."""
-    return {
-        s.task.name: standard(s.task, intended_use=s.intended_use, population=s.population, limits=s.limits)
-        for s in read(folder)
-    }
+    return {s.task.name: _model(s) for s in read(folder)}
+
+
+def _model(s: SiteTask) -> RiskModel:
+    if s.recalibrate_by is not None and s.recalibrate_by not in GROUPS:
+        raise ConfigError(
+            f"task {s.task.name}: recalibrate_by names no group of the audit; there are {', '.join(GROUPS)}"
+        )
+    return standard(
+        s.task, intended_use=s.intended_use, population=s.population, limits=s.limits, recalibrate_by=s.recalibrate_by
+    )  # fmt: skip

@@ -184,3 +184,13 @@ def test_events_per_variable_and_sizes_are_in_the_card() -> None:
 def test_how_missing_data_were_handled_can_be_said_by_the_run(given: str | None) -> None:
     text = section(written(params={"missing_data": given} if given else {}), "Missing data")
     assert text.strip() == given if given else "takes the median" in text
+
+
+def test_recalibration_by_a_group_is_said_with_its_caution() -> None:
+    text = written(replace(MODEL, recalibrate_by="sex"), params={"recalibrated_by": "sex"})
+    assert "**Recalibrated by sex**" in section(text, "Updating")
+    assert "policy decision" in section(text, "Updating")
+    assert "The score also depends on sex" in section(text, "Predictors")
+    assert "- recalibrated by: sex" in section(text, "Analysis")
+    assert "which this model does not take" in section(written(), "Updating")
+    assert "Recalibrated" not in section(written(), "Updating")

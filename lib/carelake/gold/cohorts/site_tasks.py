@@ -16,7 +16,7 @@ from carelake.gold.cohorts.task import DERIVED, Event, Records, Task
 from carelake.gold.features.value_sets import NUMERICS, ValueSet
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,60}$")
-_MODEL_KEYS = {"intended_use", "population", "limits"}
+_MODEL_KEYS = {"intended_use", "population", "limits", "recalibrate_by"}
 _SET_KEYS = {"names", "but_not", "snomed", "ids", "below", "without_ids", "without_below"}
 _RECORD_KEYS = {"domain", "result", "under", "at_least", *_SET_KEYS}
 
@@ -29,6 +29,7 @@ class SiteTask:
     intended_use: str
     population: str
     limits: tuple[str, ...] = ()
+    recalibrate_by: str | None = None
 
 
 def read(folder: str | None) -> tuple[SiteTask, ...]:
@@ -72,9 +73,11 @@ def _read(file: Path) -> SiteTask:
     except (DeclarationError, TypeError) as e:
         said = str(e) if isinstance(e, DeclarationError) else "a value has the wrong type"
         raise ConfigError(f"{file.name}: {said}") from None
+    by = given.get("recalibrate_by")
     return SiteTask(
-        task, str(given["intended_use"]), str(given["population"]), tuple(map(str, given.get("limits") or ()))
-    )
+        task, str(given["intended_use"]), str(given["population"]), tuple(map(str, given.get("limits") or ())),
+        None if by is None else str(by),
+    )  # fmt: skip
 
 
 def _event(file: Path, name: str, given: Any) -> Event:
