@@ -71,14 +71,23 @@ class OutOfFold:
             {name: np.concatenate([p.texts[name] for p in parts]) for name in parts[0].texts},
         )  # fmt: skip
 
+    def where(self, rows: NDArray[np.bool_]) -> OutOfFold:
+        """Some of the rows."""
+        return OutOfFold(
+            self.person[rows],
+            self.label[rows],
+            self.margin[rows],
+            {n: t[rows] for n, t in self.texts.items()},
+        )
+
     def levels(self, column: str | None) -> Levels | None:
         """By what scores are recalibrated; None without a column."""
         return None if column is None else Levels(column, self.person, self.texts[column])
 
 
 def texts_of(model: RiskModel) -> list[str]:
-    """The columns of words of the dataset that training reads beside the features: of recalibration."""
-    return [*filter(None, [model.recalibrated_column])]
+    """The columns of words of the dataset that training reads beside the features: of recalibration and of sites."""
+    return [*filter(None, [model.recalibrated_column, "site" if model.site else None])]
 
 
 def candidates(model: RiskModel) -> list[Candidate]:

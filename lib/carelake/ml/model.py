@@ -64,6 +64,7 @@ class Feature:
 
 ESTIMATORS = ("logistic", "random_forest", "boosted_trees", "survival_aft", "xgboost")
 SURVIVAL = ("days_to_event", "followup_days")  # columns of a cohort that survival_aft asks for
+UNKNOWN = "unknown"  # the level of a group, and the site, of a row that has none
 TIME_AT_RISK = "time_at_risk_days"  # its fixed parameter: the day by which the event is predicted
 
 
@@ -115,7 +116,9 @@ class RiskModel:
     highest of its index date. `feature_table` has the same key and a column for each of `features`. `baselines` names sets of few columns of
     the feature table that the model must beat. `groups` gives, for the audit, SQL text over the
     feature table by which the test side is cut; `recalibrate_by` is one of them, by whose levels the score is recalibrated and of which it then
-    is a function. `estimator` lists the candidates; the best by cross-validation on the training side is taken.
+    is a function. `site` is SQL text over the feature table too: where a row was cared for, 'unknown' or NULL nowhere; the model is then tested
+    at sites that took no part in its fit as well (ml/external.py). `estimator` lists the candidates; the best by cross-validation on the training
+    side is taken.
 
     Training is refused below `min_events` persons with, or without, the event, and below `min_events_per_variable` of them
     for each candidate variable. The latter is off unless declared: the penalties of the estimators allow less than the ten
@@ -138,6 +141,7 @@ class RiskModel:
     min_events: int = 10
     min_events_per_variable: float = 0.0
     groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    site: str | None = None
     recalibrate_by: str | None = None
     folds: int = 3
     seed: int = 20240901
@@ -205,14 +209,15 @@ class RiskModel:
         return rows.withColumn("label", F.expr(f"amount > 0 AND amount >= {bound}"))
 
     def dataset(self, features: DataFrame, cohort: DataFrame) -> DataFrame:
-        """One row per person and index date: key, split, label (double, NULL open), features, and `group_*` texts.
+        """One row per person and index date: key, split, label (double, NULL open), features, `group_*` texts, and
+        `site`, a text, where it is declared.
 
         With them the columns of baselines, and `days_to_event` and `followup_days` where the cohort has them, as doubles.
         """
-        groups = [
-            f"coalesce(cast(({sql}) AS string), 'unknown') AS group_{name}"
-            for name, sql in self.groups.items()
-        ]
+        words = {f"group_{name}": sql for name, sql in self.groups.items()} | (
+            {"site": self.site} if self.site else {}
+        )
+        texts = [f"coalesce(cast(({sql}) AS string), '{UNKNOWN}') AS {name}" for name, sql in words.items()]
         times = [c for c in SURVIVAL if c in self.cohort.columns]
         asked = self.asked(cohort).selectExpr(
             "person_id", "index_date", "split", "cast(label AS double) AS label",
@@ -225,6 +230,6 @@ class RiskModel:
             "person_id",
             "index_date",
             *[f"cast(`{c}` AS double) AS `{c}`" for c in columns],
-            *groups,
+            *texts,
         )
         return asked.join(known, ["person_id", "index_date"], how="inner")

@@ -21,6 +21,7 @@ from carelake.ml.describe import describe
 from carelake.ml.estimators import fit, require, weights
 from carelake.ml.evaluate import by_group, evaluate, gaps
 from carelake.ml.explain import permutation_importance, write_importances
+from carelake.ml.external import validate_by_site
 from carelake.ml.plots import plots
 from carelake.ml.preparation import COVARIATES, calibration_stages, prepare, varying, with_survival
 from carelake.ml.profile import training_profile
@@ -143,6 +144,7 @@ def _fit_and_record(
             model, prepared, known=at.known, judged=lambda c: _record_candidate(tracking, at, c)
         )
         fitted = fit(best.estimator, best.params, prepared, model.seed)
+        external = validate_by_site(model, best, prepared=data.prepared, train=prepared, seen=seen, test=test)
     finally:
         prepared.unpersist()
     column = model.recalibrated_column
@@ -161,6 +163,7 @@ def _fit_and_record(
     dropped = [f.name for f in model.features if f.name not in data.names]
     metrics = evaluate(tested, model.seed) | gaps(groups) | data.sizes.metrics(data.prepared.varying)
     metrics |= {"cv_auroc": best.auroc, "features_dropped": float(len(dropped))}
+    metrics |= external.metrics() if external else {}
     failed = [g for g in model.gates if not g.holds(metrics)]
     params = {
         "estimator": best.words, "candidates": str(len(ranked)), "folds": str(model.folds), "seed": str(model.seed),
@@ -177,11 +180,13 @@ def _fit_and_record(
         (files / "plots").mkdir()
         plots(tested, files / "plots")
         text = card(
-            model, metrics=metrics, params=params, groups=groups, tables=tables, as_of=as_of, release=release,
+            model, metrics=metrics, params=params, groups=groups, tables=tables, as_of=as_of, release=release, external=external,
             failed=[f"gate {g.name} does not hold ({g.rule})" for g in failed],
             importances=[(words.get(i.feature, i.feature), i.drop, i.lower, i.upper) for i in importances],
         )  # fmt: skip
         (files / "card.md").write_text(text, encoding="utf-8")
+        if external and external.sites:
+            external.write(files / "external.csv")
         own = weights(fitted, width)
         write_importances(files / "feature_importances.csv", importances, where, own)
         return record(
