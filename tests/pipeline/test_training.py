@@ -451,6 +451,71 @@ def trained_without(examples: DataFrame, folder: Path) -> float:
     return float(run(plain, examples, own, "f0").metrics["auroc"])
 
 
+def test_other_sites_and_recalibration_are_in_the_run_and_the_saved_model(
+    examples: DataFrame, tmp_path: Path
+) -> None:
+    own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
+    model = replace(
+        MODEL, site="place", recalibrate_by="sex", estimator=(Estimator("logistic", {}, {"maxIter": 20}),)
+    )
+    placed = examples.withColumn(
+        "site", F.expr("IF(pmod(person_id div 3, 2) = 0, 'facility 90210', 'facility 90211')")
+    )
+    others = placed.where("split = 'test'").withColumn("person_id", F.expr("person_id + 1000"))
+    result = run(model, placed.unionByName(others), own, "f1")
+    assert result.metrics["external_sites"] == result.metrics["external_sites_found"] == 2
+    assert result.metrics["external_auroc_min"] <= result.metrics["external_auroc_mean"]
+    assert result.metrics["external_auroc_mean"] > 0.65
+    files = artifacts(own, result.run_id, tmp_path / "got")
+    with (files / "external.csv").open() as f:
+        lines = list(csv.DictReader(f))
+    assert [(r["site"], r["rows"], r["persons"]) for r in lines] == [
+        ("site 1", "80", "40"),
+        ("site 2", "80", "40"),
+    ]
+    card = (files / "card.md").read_text()
+    assert "Internal-external cross-validation" in card
+    assert "**Recalibrated by sex**" in card
+    assert not [
+        f
+        for f in files.rglob("*")
+        if f.is_file() and b"9021" in f.read_bytes() and f.suffix in (".md", ".csv", ".json")
+    ]
+    params = mlflow.MlflowClient(own.uri, own.uri).get_run(result.run_id).data.params
+    assert params["recalibrated_by"].startswith("sex")
+
+    # the score is what the saved model predicts, in MLflow's own terms too, and another level has another score
+    asked = examples.where("split = 'score' AND person_id <= 20")
+    scored = predict(model, asked, tracking=own)
+    assert scored is not None
+    scores = {r.person_id: r.score for r in scored.collect()}
+    with session(own):
+        loaded = mlflow.pyfunc.load_model(f"models:/carelake.toy/{result.version}")
+    inputs = ["visits", "lab", "noise", "age", "group_sex"]
+    assert loaded.metadata.signature.inputs.input_names() == inputs
+    rows = asked.orderBy("person_id").toPandas()
+    assert loaded.predict(rows[inputs]) == pytest.approx([scores[p] for p in rows["person_id"]], abs=1e-9)
+    turned = predict(model, asked.withColumn("group_sex", F.lit("male")), tracking=own)
+    assert turned is not None
+    changed = {r.person_id for r in turned.collect() if abs(r.score - scores[r.person_id]) > 1e-9}
+    assert changed == {p for p in scores if p % 2}
+    with pytest.raises(ConfigError, match="trained on another feature list, with group_sex"):
+        predict(model, asked.drop("group_sex"), tracking=own)
+
+
+def test_a_run_whose_sites_are_too_small_says_so_and_has_no_table_of_them(
+    examples: DataFrame, tmp_path: Path
+) -> None:
+    own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
+    model = replace(MODEL, site="place", estimator=(Estimator("logistic", {}, {"maxIter": 20}),))
+    result = run(model, examples.withColumn("site", F.col("group_sex")), own, "f1")
+    assert (result.metrics["external_sites"], result.metrics["external_sites_found"]) == (0, 2)
+    assert "external_auroc_mean" not in result.metrics
+    files = artifacts(own, result.run_id, tmp_path / "got")
+    assert not (files / "external.csv").exists()
+    assert "of 2 sites on the test side have 11 persons" in (files / "card.md").read_text()
+
+
 def test_survival_competes_where_the_cohort_carries_times(examples: DataFrame, tmp_path: Path) -> None:
     own = Tracking(f"sqlite:///{tmp_path}/mlflow.db", str(tmp_path / "artifacts"))
     cohort = replace(

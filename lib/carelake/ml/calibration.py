@@ -93,6 +93,15 @@ class Calibrated:
         last = len(order) - 1 - drawn[:, ::-1].argmax(axis=1)
         return np.asarray(ascending[drawn.argmax(axis=1)] < ascending[last])
 
+    def slopes(self, weights: Floats) -> Floats:
+        """The calibration slope for weights of (resamples, rows); NaN when one class is absent or the score does not vary."""
+        out = np.full(len(weights), np.nan)
+        known = both_classes(self.label, weights)
+        known[known] = self.vary(weights[known])
+        if known.any():
+            out[known] = self.sloped.fits(weights[known])[:, 1]
+        return out
+
     def measured(self, weights: Floats) -> dict[str, Floats]:
         """calibration_slope, calibration_intercept and ici for weights of (resamples, rows); NaN when one class is absent.
 
@@ -109,9 +118,7 @@ class Calibrated:
             return out
         used = weights if both.all() else weights[both]
         out["calibration_intercept"][both] = self.shifted.fits(used)[:, 0]
-        vary = both & self.vary(weights)
-        if vary.any():
-            out["calibration_slope"][vary] = self.sloped.fits(weights[vary])[:, 1]
+        out["calibration_slope"] = self.slopes(weights)
         away = expit(self.flexible.fits(used) @ self.flexible.design.T)
         away -= self.score
         out["ici"][both] = np.einsum("ij,ij->i", used, np.abs(away, out=away)) / used.sum(axis=1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from carelake.ml.benefit import BUDGETS, THRESHOLDS, percent
+from carelake.ml.external import MEASURES, SIZES
 from carelake.ml.fairness import gaps
 from carelake.ml.tripod import TRIPOD_AI, events_per_variable, probast
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
+    from carelake.ml.external import External
     from carelake.ml.model import RiskModel
 
 _METRICS = (
@@ -25,6 +27,7 @@ _METRICS = (
     ("baseline_auroc", "AUROC of the best baseline"), ("auroc_gain", "AUROC above the best baseline, paired"),
     ("champion_auroc", "AUROC of the champion"), ("champion_gain", "AUROC above the champion, paired"),
 )  # fmt: skip
+_EXTERNAL = ("AUROC", "observed / expected", "calibration slope")
 _BY_BUDGET = (("sensitivity", 3), ("ppv", 3), ("number_needed", 1), ("lead_days", 0))
 _BY_GROUP = ("persons", "rows", "events", "mean_score", "observed")
 _MEASURED_BY_GROUP = ("auroc", "observed_expected", "sensitivity", "ppv", "false_positive_rate")
@@ -47,6 +50,7 @@ def card(
     as_of: date,
     release: str,
     importances: Sequence[tuple[str, float, float, float]] = (),
+    external: External | None = None,
 ) -> str:
     """The model card in Markdown: the declaration and the figures in the order of TRIPOD+AI (Collins, BMJ 2024).
 
@@ -63,9 +67,10 @@ def card(
         ("Analysis", _analysis(model, params)),
         ("Model", _model(model, params, importances)),
         ("Performance", _performance(metrics)),
+        ("External validation", _external(external, metrics)),
         ("Gates", [_gates(model, metrics)]),
         ("Fairness", _fairness(model, groups)),
-        ("Updating", [_UPDATING]),
+        ("Updating", _updating(model)),
         (
             "Risk of bias (PROBAST)",
             [_bullets(f"**{name}.** {said}" for name, said in probast(model, metrics))],
@@ -80,10 +85,24 @@ def card(
 
 _UPDATING = (
     "This version was fitted once and calibrated as said above. It becomes the champion only when every gate holds; before that, and when it fails, the "
-    "champion stays. Scores whose meaning differs between groups can be recalibrated by group on out-of-fold scores; it is an option, and the "
-    "figures above are without it unless the analysis says so. A model is trained again when its data, declaration or code change; how it "
-    "does in later years is known only as their outcomes mature."
+    "champion stays. A model is trained again when its data, declaration or code change; how it does in later years is known only as their outcomes mature."
 )
+
+
+def _updating(model: RiskModel) -> list[str]:
+    by = model.recalibrate_by
+    if by is None:
+        return [
+            _UPDATING,
+            "Scores whose meaning differs between groups can be recalibrated by group; it is an option, which this model does not take.",
+        ]
+    return [
+        _UPDATING,
+        f"**Recalibrated by {by}**: each level of {by} has a line of its own from score to probability, learnt on out-of-fold scores of the training side; a "
+        "level of fewer than 11 persons there, or none, takes that of all. Every figure in this card is of the recalibrated score. The same record so gets "
+        f"another score in another level of {by}: to use a protected attribute in a score is a policy decision, which the figures cannot make and the law "
+        "may forbid.",
+    ]
 
 
 def _verdict(failed: Sequence[str]) -> str:
@@ -108,7 +127,10 @@ def _predictors(model: RiskModel) -> list[str]:
     words = ", ".join(f.words + (f" ({f.unit})" if f.unit else "") for f in model.features[:_NAMED])
     if len(model.features) > _NAMED:
         words += f" and {len(model.features) - _NAMED} more, all in `feature_importances.csv` of the run"
-    kept = f" Not predictors unless listed, but examined: {', '.join(model.groups)}." if model.groups else ""
+    examined = [g for g in model.groups if g != model.recalibrate_by]
+    kept = f" Not predictors unless listed, but examined: {', '.join(examined)}." if examined else ""
+    if model.recalibrate_by:
+        kept += f" The score also depends on {model.recalibrate_by}, by recalibration (see Updating)."
     return [
         f"{len(model.features)} candidates, all from before the index date: {words}.{kept}",
         *_doc("Features", model.feature_table.name, model.feature_table.doc),
@@ -181,6 +203,34 @@ def _performance(metrics: Mapping[str, float]) -> list[str]:
         _table(("flagged", "sensitivity", "positive predictive value", "looked at per event", "median days before the event"), budgets),
         "Net benefit per row when one acts from a threshold on, the same as a share of the prevalence, and beyond the better of acting on all and on none:",
         _table(("threshold", "net benefit", "standardized", "beyond all or none"), benefits),
+    ]  # fmt: skip
+
+
+def _external(external: External | None, metrics: Mapping[str, float]) -> list[str]:
+    if external is None:
+        return ["The model was not tested at sites that took no part in its fit: it declares no site."]
+    if not external.sites:
+        return [f"The model was not tested at sites that took no part in its fit: {external.why_not}."]
+    rows = [
+        (
+            s["site"],
+            *(_cell(s[name]) for name in SIZES),
+            *(_cell(s[name]) + _in_brackets(s, name) for name in MEASURES),
+        )
+        for s in external.sites
+    ]
+    over = [
+        (label, *(_number(metrics.get(f"external_{name}_{what}")) for what in ("mean", "min", "max")))
+        for name, label in zip(MEASURES, _EXTERNAL, strict=True)
+    ]
+    return [
+        f"Internal-external cross-validation (Steyerberg and Harrell 2016; Riley 2016): for each of the {len(rows)} largest sites of {external.found}, the winning "
+        "estimator was fitted again on the training rows of all other sites, and tested on the test rows of that site: other persons, later dates, another place. "
+        "A row is of the site of most visits in the three years before; rows of no known site take no part. Medians, scales and the margins of the calibration are "
+        "of the whole training side, the outcomes that it is learnt on of the other sites alone. The version above was fitted on all sites.",
+        _table(("site, by size", *SIZES, *_EXTERNAL), rows),
+        "Across sites, each counted once (observed / expected: the geometric mean). The range is how far another site may differ; of few sites it is too narrow:",
+        _table(("measure", "mean", "lowest", "highest"), over),
     ]  # fmt: skip
 
 

@@ -56,7 +56,8 @@ def describe(
         f"- AUROC {_interval(metrics, 'auroc')}",
         f"- AUPRC {_interval(metrics, 'auprc')}, prevalence {number(metrics.get('prevalence'))}",
         f"- Brier score {_interval(metrics, 'brier')}",
-        f"- calibration slope {_interval(metrics, 'calibration_slope')}, intercept {_interval(metrics, 'calibration_intercept')}", "",
+        f"- calibration slope {_interval(metrics, 'calibration_slope')}, intercept {_interval(metrics, 'calibration_intercept')}",
+        *_elsewhere(metrics), "",
         "## For whom it is worse", "", *_worse(metrics, groups), "",
         "## What it goes by", "", *(
             [f"- {words.get(i.feature, i.feature)}: AUROC falls by {number(i.drop)} when it is shuffled" for i in importances[:_WORST]]
@@ -67,6 +68,15 @@ def describe(
         "Everything else: `card.md` among the artifacts.",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _elsewhere(metrics: Mapping[str, float]) -> list[str]:
+    """What is known of sites that took no part in the fit, if anything."""
+    sites = metrics.get("external_sites", 0)
+    if not sites:
+        return []
+    mean, low, high = (number(metrics.get(f"external_auroc_{what}")) for what in ("mean", "min", "max"))
+    return [f"- at {sites:.0f} sites, fitted again without each: AUROC {mean} on average, {low} to {high}"]
 
 
 def _worse(metrics: Mapping[str, float], groups: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -12,7 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     from carelake.ml.held_out import Floats
 
-_EDGE = 1e-6  # probabilities nearer to 0 or 1 are taken as this far from it
+EDGE = 1e-6  # probabilities nearer to 0 or 1 are taken as this far from it
+FARTHEST = 30.0  # log-odds beyond it no longer move
 _STEPS = 50
 _STRIDE = 5.0  # the longest step, so that a first step too far does not run away
 _REST = 1e-6  # a step so short squares the error: nothing is left to gain
@@ -23,13 +24,13 @@ _RESAMPLED_REST = (
 
 def logit(p: Floats) -> Floats:
     """Log-odds of probabilities, those of 0 and 1 held to about ±13.8."""
-    held = np.clip(p, _EDGE, 1 - _EDGE)
+    held = np.clip(p, EDGE, 1 - EDGE)
     return np.asarray(np.log(held / (1 - held)))
 
 
 def expit(x: Floats) -> Floats:
     """Probability of log-odds; beyond ±30 it no longer moves."""
-    out = np.clip(x, -30, 30)
+    out = np.clip(x, -FARTHEST, FARTHEST)
     np.negative(out, out=out)
     np.exp(out, out=out)
     out += 1

@@ -65,6 +65,7 @@ class Feature:
 ESTIMATORS = ("logistic", "random_forest", "boosted_trees", "survival_aft", "xgboost")
 SURVIVAL = ("days_to_event", "followup_days")  # columns of a cohort that survival_aft asks for
 COVARIATES = "covariates"  # column of the examples: ids of the covariates that are present
+UNKNOWN = "unknown"  # the level of a group, and the site, of a row that has none
 TIME_AT_RISK = "time_at_risk_days"  # its fixed parameter: the day by which the event is predicted
 
 
@@ -127,7 +128,10 @@ class RiskModel:
     names the rows. Where the outcome is an amount (`top_share`), the label is whether a row's `amount` is above zero and among that share of the
     highest of its index date. `feature_table` has the same key and a column for each of `features`. `baselines` names sets of few columns of
     the feature table that the model must beat. `groups` gives, for the audit, SQL text over the
-    feature table by which the test side is cut. `estimator` lists the candidates; the best by cross-validation on the training side is taken.
+    feature table by which the test side is cut; `recalibrate_by` is one of them, by whose levels the score is recalibrated and of which it then
+    is a function. `site` is SQL text over the feature table too: where a row was cared for, 'unknown' or NULL nowhere; the model is then tested
+    at sites that took no part in its fit as well (ml/external.py). `estimator` lists the candidates; the best by cross-validation on the training
+    side is taken.
 
     `covariates` are appended to the features; only a logistic regression takes them, since reasons are told in one pass where the margin is linear.
 
@@ -153,6 +157,8 @@ class RiskModel:
     min_events: int = 10
     min_events_per_variable: float = 0.0
     groups: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    site: str | None = None
+    recalibrate_by: str | None = None
     folds: int = 3
     seed: int = 20240901
 
@@ -189,6 +195,10 @@ class RiskModel:
             raise DeclarationError(
                 f"model {self.name}: survival_aft needs {TIME_AT_RISK} among its fixed parameters"
             )
+        if self.recalibrate_by is not None and self.recalibrate_by not in self.groups:
+            raise DeclarationError(
+                f"model {self.name}: recalibrate_by names no group; there are {', '.join(self.groups) or 'none'}"
+            )
         if not self.gates or not self.intended_use.strip():
             raise DeclarationError(f"model {self.name}: gates and intended use are part of a model")
 
@@ -205,15 +215,16 @@ class RiskModel:
     @property
     def tables(self) -> tuple[Table, ...]:
         """What its examples are made of: features, cohort, covariates."""
-        return (
-            self.feature_table,
-            self.cohort,
-            *((self.covariates.table,) if self.covariates else ()),
-        )
+        return (self.feature_table, self.cohort, *((self.covariates.table,) if self.covariates else ()))
 
     def examples(self, read: Read) -> DataFrame:
         """`dataset` of the tables as `read` gives them."""
         return self.dataset(*[read(t) for t in self.tables])
+
+    @property
+    def recalibrated_column(self) -> str | None:
+        """The column of the dataset by whose levels the score is recalibrated."""
+        return f"group_{self.recalibrate_by}" if self.recalibrate_by else None
 
     def asked(self, cohort: DataFrame) -> DataFrame:
         """The rows of `cohort` that this model asks about, their `label` as it means it (boolean, NULL open)."""
@@ -227,15 +238,16 @@ class RiskModel:
     def dataset(
         self, features: DataFrame, cohort: DataFrame, covariates: DataFrame | None = None
     ) -> DataFrame:
-        """One row per person and index date: key, split, label (double, NULL open), features, and `group_*` texts.
+        """One row per person and index date: key, split, label (double, NULL open), features, `group_*` texts, and
+        `site`, a text, where it is declared.
 
         With them the columns of baselines, and `days_to_event` and `followup_days` where the cohort has them, as doubles; `covariates`,
         the ids of those that are present (array of text), where the model is declared with some.
         """
-        groups = [
-            f"coalesce(cast(({sql}) AS string), 'unknown') AS group_{name}"
-            for name, sql in self.groups.items()
-        ]
+        words = {f"group_{name}": sql for name, sql in self.groups.items()} | (
+            {"site": self.site} if self.site else {}
+        )
+        texts = [f"coalesce(cast(({sql}) AS string), '{UNKNOWN}') AS {name}" for name, sql in words.items()]
         times = [c for c in SURVIVAL if c in self.cohort.columns]
         asked = self.asked(cohort).selectExpr(
             "person_id", "index_date", "split", "cast(label AS double) AS label",
@@ -248,7 +260,7 @@ class RiskModel:
             "person_id",
             "index_date",
             *[f"cast(`{c}` AS double) AS `{c}`" for c in columns],
-            *groups,
+            *texts,
         )
         key = ["person_id", "index_date"]
         out = asked.join(known, key, how="inner")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyspark.sql.functions as F
 from pyspark.ml import Pipeline, PipelineModel
 from pyspark.ml.classification import LogisticRegression
@@ -13,8 +14,11 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.ml.linalg import DenseMatrix, Vectors
 from pyspark.ml.regression import IsotonicRegression
 
+from carelake.core.sql import text_literal
 from carelake.ml.held_out import SMALL_CELL
+from carelake.ml.logistic import EDGE, FARTHEST, expit
 from carelake.ml.model import COVARIATES, SURVIVAL
+from carelake.ml.recalibrate import OVERALL, kept_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from carelake.ml.evaluate import Floats
+    from carelake.ml.recalibrate import Levels
 
 _VECTOR = "covariate_vector"
 _LEAST_SHARE = (
@@ -124,11 +129,13 @@ def with_survival(train: DataFrame) -> DataFrame:
     })  # fmt: skip
 
 
-def calibration_stages(label: Floats, margin: Floats, spark: SparkSession) -> list[Transformer]:
-    """Platt scaling of the margin (`calibrated`, a vector), and its probability of the event as a number (`prediction`).
+def calibration_stages(
+    label: Floats, margin: Floats, spark: SparkSession, by: Levels | None = None
+) -> list[Transformer]:
+    """From the margin to `prediction`, the probability of the event: Platt scaling and, with `by`, a line for each level of a group.
 
     Unweighted logistic regression of the outcome on the out-of-fold margin; a slope above zero never reverses the order.
-    Platt (1999), Probabilistic outputs for support vector machines.
+    Platt (1999), Probabilistic outputs for support vector machines. The lines by level are learnt on the scores that follow.
     """
     pairs = spark.createDataFrame(
         [(float(y), float(m)) for y, m in zip(label, margin, strict=True)], "label double, _margin double"
@@ -143,6 +150,28 @@ def calibration_stages(label: Floats, margin: Floats, spark: SparkSession) -> li
         ["label", "calibrated", "weight"],
     ).coalesce(1)
     number = IsotonicRegression(
-        featuresCol="calibrated", labelCol="label", predictionCol="prediction", featureIndex=1
-    ).fit(line)
-    return [platt, number]
+        featuresCol="calibrated", labelCol="label", featureIndex=1,
+        predictionCol="prediction" if by is None else "platt_probability",
+    ).fit(line)  # fmt: skip
+    if by is None:
+        return [platt, number]
+    score = expit(np.asarray(platt.coefficients[0] * margin + platt.intercept))
+    return [platt, number, _by_level(kept_lines(score, label, by), by.column)]
+
+
+def _by_level(lines: Mapping[str, tuple[float, float]], column: str) -> Transformer:
+    """`recalibrate.apply` in SQL: `prediction` from `platt_probability` and the level in `column`."""
+
+    def chosen(which: int) -> str:
+        own = [
+            f"WHEN {text_literal(level)} THEN {line[which]!r}D"
+            for level, line in lines.items()
+            if level != OVERALL
+        ]
+        other = f"{lines[OVERALL][which]!r}D"
+        return f"CASE `{column}` {' '.join(own)} ELSE {other} END" if own else other
+
+    held = f"greatest({EDGE!r}D, least({1 - EDGE!r}D, platt_probability))"
+    linear = f"({chosen(0)}) * ln({held} / (1D - {held})) + ({chosen(1)})"
+    bounded = f"greatest(-{FARTHEST!r}D, least({FARTHEST!r}D, {linear}))"
+    return SQLTransformer(statement=f"SELECT *, 1D / (1D + exp(-{bounded})) AS prediction FROM __THIS__")

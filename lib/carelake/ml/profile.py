@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pyspark.sql.functions as F
-from pyspark.ml.functions import vector_to_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +22,7 @@ Counts = dict[str, dict[int, tuple[int, int]]]
 
 def training_profile(pipeline: PipelineModel, fit_on: DataFrame, names: Sequence[str]) -> dict[str, Any]:
     """The profile of the rows a model was fit on: of the named features, and of the score that the model gives these rows."""
-    scored = pipeline.transform(fit_on).withColumn(SCORE, vector_to_array(F.col("calibrated"))[1])
+    scored = pipeline.transform(fit_on).withColumn(SCORE, F.col("prediction"))
     return profile(scored, [SCORE, *names])
 
 

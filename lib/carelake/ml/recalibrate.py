@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from carelake.ml.held_out import SMALL_CELL, persons_behind
 from carelake.ml.logistic import Regression, expit, logit
 
 if TYPE_CHECKING:
@@ -19,6 +21,15 @@ OVERALL = "(overall)"  # the calibration of all rows, for levels that were not s
 _SPREAD = np.array(
     [0.5, 0.25]
 )  # how far a level's intercept and slope are expected to lie from the overall ones
+
+
+@dataclass(frozen=True)
+class Levels:
+    """By what scores are recalibrated: the `column` of the dataset, and of each row its person and the level. Arrays of one length."""
+
+    column: str
+    person: NDArray[np.int64]
+    level: NDArray[np.str_]
 
 
 def recalibrate_by_group(
@@ -38,6 +49,20 @@ def recalibrate_by_group(
         intercept, slope = near.fit((group == level).astype(np.float64))
         out[str(level)] = (float(slope), float(intercept))
     return out
+
+
+def kept_lines(score: Floats, label: Floats, levels: Levels) -> dict[str, tuple[float, float]]:
+    """The lines of `recalibrate_by_group` that a model may keep; every other level takes that of `OVERALL`.
+
+    Left out are levels of fewer than 11 persons, and a line that would turn an order round; an overall line that would is (1, 0).
+    """
+    lines = recalibrate_by_group(score, label, levels.level)
+    overall = lines.pop(OVERALL)
+    return {OVERALL: overall if overall[0] > 0 else (1.0, 0.0)} | {
+        level: line
+        for level, line in lines.items()
+        if line[0] > 0 and persons_behind(levels.person, levels.level == level) >= SMALL_CELL
+    }
 
 
 def apply(score: Floats, group: NDArray[np.str_], lines: Mapping[str, tuple[float, float]]) -> Floats:

@@ -112,6 +112,7 @@ def record(
     *,
     pipeline: PipelineModel,
     inputs: Sequence[str],
+    words: Sequence[str] = (),
     listed: str | None,
     params: Mapping[str, str],
     metrics: Mapping[str, float],
@@ -124,7 +125,7 @@ def record(
     """End the attempt: log its run and register the model as a candidate; it becomes champion only when no gate `failed` and it is not
     worse than the champion.
 
-    `inputs` are the columns that the pipeline reads (doubles), `listed` the name of a column of ids among them. The
+    `inputs` are the columns that the pipeline reads (doubles), `words` those of text, `listed` the name of a column of ids among them. The
     fingerprint is written last, so that a run that was killed half way is never taken for a finished one; promoted is only what a finished
     run made.
     """
@@ -148,7 +149,7 @@ def record(
             mlflow.log_artifacts(str(files))
             mlflow.log_dict(dict(reference), REFERENCE)
             info = mlflow.spark.log_model(
-                pipeline, "model", dfs_tmpdir=scratch, pip_requirements=requirements(), signature=_signature(inputs, listed)
+                pipeline, "model", dfs_tmpdir=scratch, pip_requirements=requirements(), signature=_signature(inputs, words, listed)
             )  # fmt: skip
             # not by log_model's registered_model_name, which prints
             registered = model.registered
@@ -172,13 +173,14 @@ def record(
         return Version(version, not failed, at.run_id, known, dict(params))
 
 
-def _signature(inputs: Sequence[str], listed: str | None) -> Any:
+def _signature(inputs: Sequence[str], words: Sequence[str], listed: str | None) -> Any:
     """What the model reads and gives, without an example: an example would be a patient's."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array
 
     columns: list[Any] = [ColSpec(DataType.double, name) for name in inputs]
+    columns += [ColSpec(DataType.string, name) for name in words]
     if listed:
         columns.append(ColSpec(Array(DataType.string), listed))
     return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec(DataType.double, "prediction")]))

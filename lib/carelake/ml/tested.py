@@ -54,7 +54,7 @@ def held_out(
     other = None
     if champion is not None:
         theirs = champion.transform(test).select(
-            "person_id", "index_date", vector_to_array(F.col("calibrated"))[1].alias("score")
+            "person_id", "index_date", F.col("prediction").alias("score")
         )
         other = theirs.orderBy("person_id", "index_date").toArrow()["score"].to_numpy()
     return HeldOut(

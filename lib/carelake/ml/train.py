@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import pyspark.sql.functions as F
 from pyspark.ml import PipelineModel
-from pyspark.ml.functions import vector_to_array
 
 from carelake.core.run import module_text
 from carelake.errors import ConfigError
 from carelake.ml import tracking as mlflow_store
 from carelake.ml.card import card
-from carelake.ml.cross_validation import cross_validate
+from carelake.ml.cross_validation import cross_validate, texts_of
 from carelake.ml.dataset import settled, side, with_folds, with_weights
 from carelake.ml.describe import describe
 from carelake.ml.estimators import fit, require, weights
 from carelake.ml.evaluate import by_group, evaluate, gaps
 from carelake.ml.explain import permutation_importance, write_importances
+from carelake.ml.external import validate_by_site
 from carelake.ml.model import COVARIATES
 from carelake.ml.plots import plots
 from carelake.ml.preparation import calibration_stages, frequent, prepare, varying, with_survival
@@ -156,21 +156,26 @@ def _fit_and_record(
     model: RiskModel, data: _Data, *, tracking: Tracking, at: Attempt, as_of: date, tables: Mapping[str, int], release: str
 ) -> Version:  # fmt: skip
     spark = data.fit_on.sparkSession
-    kept = [c for c in ("label", "weight", "fold", "days", "censor") if c in data.fit_on.columns]
-    prepared = data.prepared.transform(data.fit_on).select(*kept, "features").persist()
+    test = side(data.examples, "test")
+    kept = [c for c in ("person_id", "label", "weight", "fold", "days", "censor") if c in data.fit_on.columns]
+    prepared = data.prepared.transform(data.fit_on).select(*kept, *texts_of(model), "features").persist()
     try:
-        ranked, best, label, margin = cross_validate(
+        ranked, best, seen = cross_validate(
             model, prepared, known=at.known, judged=lambda c: _record_candidate(tracking, at, c)
         )
         fitted = fit(best.estimator, best.params, prepared, model.seed)
+        external = validate_by_site(model, best, prepared=data.prepared, train=prepared, seen=seen, test=test)
     finally:
         prepared.unpersist()
-    stages = [*data.prepared.stages, *fitted, *calibration_stages(label, margin, spark)]
+    column = model.recalibrated_column
+    stages = [
+        *data.prepared.stages,
+        *fitted,
+        *calibration_stages(seen.label, seen.margin, spark, seen.levels(column)),
+    ]
     champion = _champion(model, data.examples, tracking)
     width = len(data.prepared.columns)
-    tested, x, x_label = held_out(
-        model, PipelineModel(stages), data.fit_on, side(data.examples, "test"), width, champion
-    )
+    tested, x, x_label = held_out(model, PipelineModel(stages), data.fit_on, test, width, champion)
     where = places(data.prepared.columns, data.names)
     importances = permutation_importance(fitted, x, x_label, where, seed=model.seed, spark=spark)
     words = {f.name: f.words for f in model.features} | dict(data.covariates)
@@ -178,14 +183,16 @@ def _fit_and_record(
     dropped = [f.name for f in model.features if f.name not in data.names]
     metrics = evaluate(tested, model.seed) | gaps(groups) | data.sizes.metrics(data.prepared.varying)
     metrics |= {"cv_auroc": best.auroc, "features_dropped": float(len(dropped))}
+    metrics |= external.metrics() if external else {}
     failed = [g for g in model.gates if not g.holds(metrics)]
     params = {
         "estimator": best.words, "candidates": str(len(ranked)), "folds": str(model.folds), "seed": str(model.seed),
         "features": str(width), "features_constant": _listed(dropped),
         "calibration": "Platt on out-of-fold margins", "class_weights": "balanced", "as_of": as_of.isoformat(),
-    }  # fmt: skip
+    } | ({"recalibrated_by": f"{model.recalibrate_by}, a line for each level on out-of-fold scores"} if column else {})  # fmt: skip
+    words_read = [column] if column else []
     reference = {
-        "columns": list(data.prepared.columns), "medians": list(data.prepared.usual), "inputs": list(data.names), "dropped": dropped,
+        "columns": list(data.prepared.columns), "medians": list(data.prepared.usual), "inputs": list(data.names), "words": words_read, "dropped": dropped,
         "covariates": dict(data.covariates),
         "profile": training_profile(PipelineModel(stages), data.fit_on, data.names),
     }  # fmt: skip
@@ -194,16 +201,18 @@ def _fit_and_record(
         (files / "plots").mkdir()
         plots(tested, files / "plots")
         text = card(
-            model, metrics=metrics, params=params, groups=groups, tables=tables, as_of=as_of, release=release,
+            model, metrics=metrics, params=params, groups=groups, tables=tables, as_of=as_of, release=release, external=external,
             failed=[f"gate {g.name} does not hold ({g.rule})" for g in failed],
             importances=[(words.get(i.feature, i.feature), i.drop, i.lower, i.upper) for i in importances],
         )  # fmt: skip
         (files / "card.md").write_text(text, encoding="utf-8")
+        if external and external.sites:
+            external.write(files / "external.csv")
         own = weights(fitted, width)
         write_importances(files / "feature_importances.csv", importances, where, own)
         return record(
             tracking, at, model, pipeline=PipelineModel(stages), inputs=data.names,
-            listed=COVARIATES if data.covariates else None,
+            words=words_read, listed=COVARIATES if data.covariates else None,
             params=params | {f"{mlflow_store.TABLE}{name}": str(v) for name, v in tables.items()}, metrics=metrics,
             tags={
                 "release": release, "code": _code(), "target": model.target, "population": model.population,
@@ -238,7 +247,7 @@ def _check_features(
     """Raises ConfigError when the model or the `columns` no longer have a feature that the version was trained on."""
     read = reference.get("inputs", [c for c in reference["columns"] if not c.endswith("_missing")])
     known = {f.name for f in model.features} & set(columns)
-    lost = [c for c in read if c not in known]
+    lost = [c for c in read if c not in known] + [c for c in reference.get("words", ()) if c not in columns]
     if reference.get("covariates") and COVARIATES not in columns:
         lost.append(COVARIATES)
     if lost:
@@ -277,7 +286,7 @@ def scores(
     Raises ConfigError when the version was trained on a feature that the model no longer has.
     """
     _check_features(model, version, reference, rows.columns)
-    scored = pipeline.transform(rows).withColumn("score", vector_to_array(F.col("calibrated"))[1])
+    scored = pipeline.transform(rows).withColumn("score", F.col("prediction"))
     return with_reasons(scored, pipeline, reference, model.features).select(
         "*", F.lit(model.name).alias("model"), F.lit(version.version).alias("model_version"),
         F.lit(version.approved).alias("approved"), F.lit(version.run_id).alias("run_id"),

@@ -36,7 +36,7 @@ TRIPOD_AI = (
     (
         "12d",
         "heterogeneity between clusters",
-        "Fairness, where a group is a site or payer; else not examined",
+        "External validation; Fairness, where a group is a payer",
     ),
     ("12e", "measures and plots of performance", "Analysis; Performance; plots beside this card"),
     ("12f", "recalibration and updating", "Updating"),
@@ -51,7 +51,11 @@ TRIPOD_AI = (
     ("20a-20c", "flow and characteristics of participants", "Sample size; Fairness"),
     ("21", "numbers of participants and events per analysis", "Sample size"),
     ("22", "specification of the model", "Model"),
-    ("23a, 23b", "performance, also by group, and heterogeneity", "Performance; Fairness"),
+    (
+        "23a, 23b",
+        "performance, also by group, and heterogeneity",
+        "Performance; External validation; Fairness",
+    ),
     ("24", "results of updating", "Updating"),
     ("25, 26", "interpretation and limitations", "Risk of bias; Limits"),
     ("27a-27c", "poor input, expertise of users, next steps", "Missing data; Intended use; Updating"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from carelake.errors import ConfigError
 from carelake.gold.cohorts.site_tasks import read
-from carelake.models.standard import standard, with_covariates
+from carelake.models.standard import GROUPS, standard, with_covariates
 
 if TYPE_CHECKING:
     from carelake.gold.cohorts.site_tasks import SiteTask
@@ -18,5 +19,11 @@ def site_models(folder: str | None) -> dict[str, RiskModel]:
 
 
 def _model(s: SiteTask) -> RiskModel:
-    model = standard(s.task, intended_use=s.intended_use, population=s.population, limits=s.limits)
+    if s.recalibrate_by is not None and s.recalibrate_by not in GROUPS:
+        raise ConfigError(
+            f"task {s.task.name}: recalibrate_by names no group of the audit; there are {', '.join(GROUPS)}"
+        )
+    model = standard(
+        s.task, intended_use=s.intended_use, population=s.population, limits=s.limits, recalibrate_by=s.recalibrate_by
+    )  # fmt: skip
     return with_covariates(model) if s.covariates else model

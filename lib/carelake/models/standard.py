@@ -40,7 +40,9 @@ GROUPS = {
     "race": "race",
     "ethnicity": "ethnicity",
     "payer": "payer",
+    "svi": "svi_quartile",
 }
+SITE = "care_site"
 USE = (
     "A person decides on every contact. Not for diagnosis, for triage of anyone who is acutely ill, for denial or pricing of care or cover, nor for "
     "comparing clinicians."
@@ -69,7 +71,7 @@ def with_covariates(model: RiskModel) -> RiskModel:
 def standard(task: Task, *, intended_use: str, limits: tuple[str, ...] = (), **given: Any) -> RiskModel:
     """The model of a task with what carelake's models share; `given` are fields of RiskModel in place of the shared ones."""
     fields: dict[str, Any] = {
-        "estimator": ESTIMATORS, "gates": GATES, "groups": GROUPS, "baselines": BASELINES, "population": SYNTHETIC,
+        "estimator": ESTIMATORS, "gates": GATES, "groups": GROUPS, "site": SITE, "baselines": BASELINES, "population": SYNTHETIC,
     }  # fmt: skip
     return RiskModel(
         name=task.name, target=task.words, cohort=TASK_COHORT, task=task.name, top_share=task.top_share, feature_table=PERSON_FEATURES,

@@ -1,4 +1,4 @@
-"""The parts of person_features: payer, smoking, cost, wearable variability, LACE, each on its own rows."""
+"""The parts of person_features: payer, smoking, care site, cost, wearable variability, LACE, each on its own rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from carelake.gold.cohorts.task_cohort import TASK_COHORT
 from carelake.gold.comorbidity.comorbidity import COMORBIDITY
+from carelake.gold.features.care_site import care_site
 from carelake.gold.features.costs import cost_of_care
 from carelake.gold.features.lace import comorbidity_points_sql, lace, lace_sql
 from carelake.gold.features.payer import payer
@@ -58,6 +59,22 @@ def test_the_payer_is_who_paid_on_the_day_before(spark: SparkSession) -> None:
     ))  # fmt: skip
     assert rows(payer(asked(spark, 8), given), "person_id", "payer") == [
         (1, "medicare"), (2, "medicaid"), (3, "medicaid"), (4, "private"), (5, "none"),
+    ]  # fmt: skip
+
+
+def test_the_care_site_is_that_of_most_visits_of_three_years(spark: SparkSession) -> None:
+    visits = [
+        (1, "2022-03-01", 70), (1, "2022-04-01", 9), (1, "2022-12-31", 9), (1, INDEX, 70), (1, "2023-02-01", 70),
+        (2, "2022-03-01", 70), (2, "2022-04-01", 9),  # as many at both: the lower number, not the lower text
+        (3, "2019-12-31", 70), (3, "2019-12-31", 70), (3, "2020-01-01", 9),  # three years ago and a day, and to the day
+        (4, "2022-03-01", None), (4, "2022-04-01", None), (4, "2022-05-01", 70),
+        (5, "2022-03-01", None), (6, INDEX, 70),
+    ]  # fmt: skip
+    given = frame(spark, VISIT_OCCURRENCE, *(
+        visit(p, n, 9202, day) | {"care_site_id": site} for n, (p, day, site) in enumerate(visits)
+    ))  # fmt: skip
+    assert rows(care_site(asked(spark, 6), given), "person_id", "care_site") == [
+        (1, "9"), (2, "9"), (3, "9"), (4, "70"),
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from carelake.gold.cohorts.task_cohort import TASK_COHORT
 from carelake.gold.comorbidity.comorbidity import COMORBIDITY
+from carelake.gold.features.area_vulnerability import AREA_VULNERABILITY
 from carelake.gold.features.person_features import PERSON_FEATURES, person_features
 from carelake.silver.link.daily_sample import DAILY_SAMPLE
 from carelake.silver.link.tables import EVENT_LINK
@@ -33,7 +34,7 @@ INPUTS = {
     "people": PERSON, "periods": OBSERVATION_PERIOD, "visits": VISIT_OCCURRENCE, "details": VISIT_DETAIL, "plans": PAYER_PLAN_PERIOD,
     "conditions": CONDITION_OCCURRENCE, "observations": OBSERVATION, "procedures": PROCEDURE_OCCURRENCE, "drugs": DRUG_EXPOSURE,
     "eras": DRUG_ERA, "measurements": MEASUREMENT, "samples": DAILY_SAMPLE, "ancestors": CONCEPT_ANCESTOR,
-    "comorbidity": COMORBIDITY, "costs": COST, "events": EVENT_LINK,
+    "comorbidity": COMORBIDITY, "costs": COST, "events": EVENT_LINK, "areas": AREA_VULNERABILITY,
 }  # fmt: skip
 CONCEPTS = [
     (201826, "Type 2 diabetes mellitus", "Condition", "SNOMED", "44054006"),
@@ -86,8 +87,11 @@ def features(
     return out.orderBy("index_date").collect()
 
 
-def visit(number: int, concept: int, start: str, end: str | None = None) -> dict[str, Any]:
+def visit(
+    number: int, concept: int, start: str, end: str | None = None, site: int | None = None
+) -> dict[str, Any]:
     return {
+        "care_site_id": site,
         "visit_occurrence_id": number,
         "visit_concept_id": concept,
         "visit_start_date": start,
@@ -113,6 +117,7 @@ def test_a_person_with_nothing_on_record_has_zero_counts_and_unknown_values(spar
     )
     assert (row.cost_1y, row.lace_score, row.frailty_score) == (None, None, None)
     assert (row.payer, row.smoking, row.current_smoker) == ("unknown", "unknown", 0)
+    assert (row.svi_quartile, row.care_site) == ("unknown", "unknown")
     assert (row.last_hba1c, row.wearable_steps, row.wearable_days_1y) == (None, None, 0)
     assert (row.days_since_visit, row.days_since_ed) == (1096.0, 1096.0)
 
@@ -136,7 +141,7 @@ def test_utilisation_is_cut_at_the_index_date_and_counts_a_contact_of_two_sender
 def planted(day: str) -> dict[str, list[dict[str, Any]]]:
     """A row of every input that begins on `day`."""
     return {
-        "visits": [visit(2, 9203, day), visit(3, 9201, day, "2023-02-09")],
+        "visits": [visit(2, 9203, day, site=40), visit(3, 9201, day, "2023-02-09", site=40)],
         "details": [{"visit_detail_id": 2, "visit_detail_type_concept_id": 32817, "visit_detail_start_date": day}],
         "conditions": [{"condition_concept_id": 316139, "condition_start_date": day}],
         "observations": [{"observation_id": 1, "observation_concept_id": 4139934, "observation_date": day},
@@ -150,13 +155,15 @@ def planted(day: str) -> dict[str, list[dict[str, Any]]]:
         "costs": [{"cost_id": 2, "cost_domain_id": "Visit", "cost_event_id": 2, "total_paid": 900.0}],
         "events": [],
         "comorbidity": [],  # test_comorbidity.py cuts it
+        "areas": [],  # it has no day
     }  # fmt: skip
 
 
 def test_nothing_on_or_after_the_index_date_changes_a_feature(spark: SparkSession) -> None:
     """And the same rows a day earlier change every part, so the test would see a cut that is a day late, or none."""
     before = {
-        "visits": [visit(1, 9203, "2022-05-01")],
+        "visits": [visit(1, 9203, "2022-05-01", site=50)],
+        "areas": [{"svi_overall": 0.9, "svi_quartile": "q4"}],  # of the address as it is now
         "details": [
             {
                 "visit_detail_id": 1,
@@ -174,6 +181,7 @@ def test_nothing_on_or_after_the_index_date_changes_a_feature(spark: SparkSessio
         return features(spark, **{n: before.get(n, []) + more for n, more in planted(day).items()})[0]  # type: ignore[arg-type]
 
     (alone,) = features(spark, **before)  # type: ignore[arg-type]
+    assert (alone.care_site, alone.svi_quartile) == ("50", "q4")
     assert with_planted("2023-01-01") == alone
     earlier = with_planted("2022-12-31")
     changed = {c for c in PERSON_FEATURES.columns if alone[c] != earlier[c]}
@@ -181,6 +189,7 @@ def test_nothing_on_or_after_the_index_date_changes_a_feature(spark: SparkSessio
         "ed_1y", "inpatient_1y", "days_since_visit", "claims_days_3y", "procedures_1y", "cost_1y", "cost_3y", "conditions_active",
         "has_heart_failure", "has_social_risk", "drugs_1y", "took_opioid_1y", "ingredients_1y", "results_1y", "last_hba1c",
         "wearable_days_1y", "wearable_steps", "wearable_steps_sd", "wearable_steps_trend", "wearable_resting_heart_rate", "payer", "smoking",
+        "care_site",
     }  # fmt: skip
 
 

@@ -12,9 +12,13 @@ from pyspark.ml.linalg import SparseVector
 from pyspark.sql import functions as F
 from sklearn.linear_model import LogisticRegression
 
+from carelake.ml.logistic import expit
 from carelake.ml.preparation import Seen, calibration_stages, frequent, prepare, varying, with_survival
+from carelake.ml.recalibrate import OVERALL, Levels, apply, kept_lines
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -93,6 +97,45 @@ def test_platt_scaling_is_the_logistic_regression_on_the_margin_and_gives_a_numb
     )  # fmt: skip
     assert [r.p for r in out] == pytest.approx(theirs, abs=1e-3)
     assert [r.prediction for r in out] == pytest.approx([r.p for r in out], abs=1e-12)
+
+
+def test_a_level_has_its_own_line_whatever_its_name_and_the_saved_model_keeps_it(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(9)
+    names = ["plain", "d'Or \\\\' OR 1=1 --", "${env:HOME} __THIS__", "\u00e9\U0001f600\n"]
+    group = random.choice(names, 1600)
+    margin = random.normal(size=1600)
+    shift = np.array([names.index(g) for g in group]) - 1.5  # the levels differ by one in log-odds each
+    label = (random.random(1600) < expit(0.8 * margin + shift)).astype(float)
+    by = Levels("group_kind", np.arange(1600), group)
+    made = PipelineModel(calibration_stages(label, margin, spark, by))
+    made.write().save(str(tmp_path / "m"))
+    asked = [(m, g) for m in (-2.0, 0.0, 1.5) for g in (*names, "unseen", "", None)]
+    rows = spark.createDataFrame(asked, "m double, group_kind string").coalesce(1)
+    rows = rows.withColumn("margin", array_to_vector(F.array("m")))
+    out = PipelineModel.load(str(tmp_path / "m")).transform(rows).collect()
+    platt = made.stages[0]
+    score = expit(platt.coefficients[0] * margin + platt.intercept)
+    lines = kept_lines(score, label, by)
+    assert set(lines) == {OVERALL, *names}
+    assert np.diff([lines[n][1] for n in names]) == pytest.approx(np.ones(3), abs=0.5)
+    expected = apply(
+        np.array([r.platt_probability for r in out]), np.array([r.group_kind or "" for r in out]), lines
+    )
+    assert [r.prediction for r in out] == pytest.approx(expected, abs=1e-12)
+
+
+def test_where_every_level_is_small_all_take_the_line_of_the_whole(spark: SparkSession) -> None:
+    random = np.random.default_rng(9)
+    margin = random.normal(size=200)
+    label = (random.random(200) < expit(margin)).astype(float)
+    by = Levels("group_kind", np.arange(200) % 5, np.full(200, "few"))
+    asked = spark.createDataFrame([(0.5, "few"), (0.5, "other")], "m double, group_kind string").coalesce(1)
+    stages = PipelineModel(calibration_stages(label, margin, spark, by))
+    one, two = stages.transform(asked.withColumn("margin", array_to_vector(F.array("m")))).collect()
+    # the overall line of scores that are calibrated already changes nothing
+    assert one.prediction == two.prediction == pytest.approx(one.platt_probability, abs=1e-3)
 
 
 def test_calibration_never_turns_the_order_round(spark: SparkSession) -> None:

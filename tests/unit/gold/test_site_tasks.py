@@ -96,6 +96,16 @@ def test_a_site_may_ask_for_every_concept_beside_the_features(tmp_path: Path) ->
         read(written(tmp_path, GOUT + "covariates: sometimes\n"))
 
 
+def test_a_task_may_ask_for_recalibration_by_a_group_of_the_audit_and_no_other(tmp_path: Path) -> None:
+    assert site_models(written(tmp_path, GOUT))["gout_onset_1y"].recalibrate_by is None
+    asked = written(tmp_path, GOUT + "recalibrate_by: svi\n")
+    assert site_models(asked)["gout_onset_1y"].recalibrate_by == "svi"
+    with pytest.raises(
+        ConfigError, match=r"task gout_onset_1y: recalibrate_by names no group .* there are sex, age"
+    ):
+        site_models(written(tmp_path, GOUT + "recalibrate_by: postcode\n"))
+
+
 def test_the_outcome_may_be_a_cohort_definition_of_atlas(tmp_path: Path) -> None:
     text = GOUT[: GOUT.index("  records")] + "  circe: gout.json\n" + GOUT[GOUT.index("months") :]
     definition = circe(

@@ -13,6 +13,7 @@ import pytest
 from carelake.core.table import Field, Table
 from carelake.ml.card import card
 from carelake.ml.evaluate import HeldOut, by_group, evaluate
+from carelake.ml.external import External
 from carelake.ml.model import Estimator, Feature, Gate, RiskModel
 from carelake.ml.tripod import TRIPOD_AI, concerns
 
@@ -184,3 +185,34 @@ def test_events_per_variable_and_sizes_are_in_the_card() -> None:
 def test_how_missing_data_were_handled_can_be_said_by_the_run(given: str | None) -> None:
     text = section(written(params={"missing_data": given} if given else {}), "Missing data")
     assert text.strip() == given if given else "takes the median" in text
+
+
+def test_sites_that_took_no_part_in_the_fit_stand_with_their_range() -> None:
+    one = {
+        "site": "site 1", "rows": 1400, "persons": 300, "events": 40, "auroc": 0.71, "auroc_lower": 0.6, "auroc_upper": 0.8,
+        "observed_expected": 1.2, "calibration_slope": float("nan"),
+    }  # fmt: skip
+    two = one | {"site": "site 2", "rows": None, "persons": None, "events": None, "auroc": 0.65}
+    external = External((one, two), 7)
+    text = section(written(external=external, metrics=external.metrics()), "External validation")
+    assert "| site 1 | 1,400 | 300 | 40 | 0.710 (0.600 to 0.800) | 1.200 | - |" in text
+    assert "| site 2 | - | - | - | 0.650 (0.600 to 0.800) |" in text
+    assert "2 largest sites of 7" in text
+    assert "| AUROC | 0.680 | 0.650 | 0.710 |" in text
+    assert "| calibration slope | not computable | not computable | not computable |" in text
+
+
+def test_a_model_that_was_not_tested_elsewhere_says_why() -> None:
+    assert "it declares no site" in section(written(), "External validation")
+    text = section(written(external=External((), 1, "1 of 1 sites have enough")), "External validation")
+    assert text.strip().endswith("took no part in its fit: 1 of 1 sites have enough.")
+
+
+def test_recalibration_by_a_group_is_said_with_its_caution() -> None:
+    text = written(replace(MODEL, recalibrate_by="sex"), params={"recalibrated_by": "sex"})
+    assert "**Recalibrated by sex**" in section(text, "Updating")
+    assert "policy decision" in section(text, "Updating")
+    assert "The score also depends on sex" in section(text, "Predictors")
+    assert "- recalibrated by: sex" in section(text, "Analysis")
+    assert "which this model does not take" in section(written(), "Updating")
+    assert "Recalibrated" not in section(written(), "Updating")

@@ -22,9 +22,9 @@ GROUPS = [
 IMPORTANCES = (Importance("x", 0.1, 0.05, 0.15),)
 
 
-def said(model=MODEL, groups=GROUPS, importances=IMPORTANCES) -> str:  # type: ignore[no-untyped-def]
+def said(model=MODEL, groups=GROUPS, importances=IMPORTANCES, metrics=METRICS) -> str:  # type: ignore[no-untyped-def]
     return describe(
-        model, metrics=METRICS, groups=groups, importances=importances, estimator="logistic()", as_of=date(2024, 1, 2)
+        model, metrics=metrics, groups=groups, importances=importances, estimator="logistic()", as_of=date(2024, 1, 2)
     )  # fmt: skip
 
 
@@ -36,6 +36,16 @@ def test_it_tells_use_population_quality_and_the_verdict() -> None:
         "- x: AUROC falls by 0.100", "| g | auroc at least 0.5 | 0.710 | yes |",
     ):  # fmt: skip
         assert part in text
+
+
+def test_other_sites_are_told_of_only_where_there_are_some() -> None:
+    assert "fitted again" not in said()
+    sites = METRICS | {
+        "external_sites": 3.0, "external_auroc_mean": 0.7, "external_auroc_min": 0.6, "external_auroc_max": 0.75,
+    }  # fmt: skip
+    assert "- at 3 sites, fitted again without each: AUROC 0.700 on average, 0.600 to 0.750" in said(
+        metrics=sites
+    )
 
 
 def test_groups_below_the_whole_are_named_and_small_ones_only_counted() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from carelake.ml.calibration import calibration
-from carelake.ml.recalibrate import OVERALL, apply, recalibrate_by_group
+from carelake.ml.recalibrate import OVERALL, Levels, apply, kept_lines, recalibrate_by_group
 
 RANDOM = np.random.default_rng(11)
 
@@ -59,3 +59,32 @@ def test_a_group_of_one_class_gets_a_finite_line() -> None:
     score, label, group = population(500)
     label[group == "b"] = 0
     assert np.isfinite([*recalibrate_by_group(score, label, group).values()]).all()
+
+
+def levels(person: np.ndarray, level: np.ndarray) -> Levels:
+    return Levels("group_x", person, level)
+
+
+def test_a_level_of_ten_persons_has_no_line_in_the_model_and_one_of_eleven_has() -> None:
+    score, label, _ = population(4000)
+    person = np.arange(4000)
+    group = np.full(4000, "many", dtype="<U6")
+    group[:10], group[100:111] = "ten", "eleven"
+    # of ten persons still, however many rows they have
+    group[200:260], person[200:260] = "ten", np.tile(person[:10], 6)
+    lines = kept_lines(score, label, levels(person, group))
+    assert set(lines) == {OVERALL, "eleven", "many"}
+    known = recalibrate_by_group(score, label, group)
+    assert lines == {name: known[name] for name in lines}
+
+
+def test_no_line_turns_an_order_round() -> None:
+    score, label, group = population(3000)
+    turned = np.where(group == "b", 1 - score, score)  # in b the score is wrong throughout
+    high = (turned > 0.5).astype(float)
+    label = np.where(group == "b", 1 - high, label)
+    lines = kept_lines(turned, label, levels(np.arange(3000), group))
+    assert recalibrate_by_group(turned, label, group)["b"][0] < 0
+    assert "b" not in lines
+    reversed_ = kept_lines(score, (score < 0.3).astype(float), levels(np.arange(3000), group))
+    assert reversed_[OVERALL] == (1.0, 0.0)

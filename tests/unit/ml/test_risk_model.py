@@ -34,6 +34,13 @@ def test_a_wrong_declaration_is_refused_when_it_is_made() -> None:
     assert [t.name for t in replace(MODEL, covariates=sparse).tables] == ["gold/f", "gold/c", "gold/c"]
     with pytest.raises(DeclarationError, match="only a logistic regression takes covariates"):
         replace(MODEL, covariates=sparse, estimator=(Estimator("logistic"), Estimator("boosted_trees")))
+    with pytest.raises(DeclarationError, match="recalibrate_by names no group; there are sex"):
+        replace(MODEL, groups={"sex": "sex"}, recalibrate_by="race")
+
+
+def test_the_column_of_recalibration_is_that_of_its_group() -> None:
+    assert MODEL.recalibrated_column is None
+    assert replace(MODEL, groups={"sex": "s"}, recalibrate_by="sex").recalibrated_column == "group_sex"
 
 
 def test_a_gate_holds_within_its_bounds_only_and_never_without_a_number() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from carelake.core.sql import text_literal
 from carelake.core.step import AS_OF, step
 from carelake.gold.cohorts.task import COST
 from carelake.gold.cohorts.task_cohort import SITE_TASKS, TASK_COHORT
@@ -49,15 +50,11 @@ def cohort_definition(asked: DataFrame, site_tasks: tuple[Task, ...], as_of: dat
             (event, f"Outcome: {t.name}", f"First {t.outcome.words} in an observed time at risk{amount}.")
         )
     rows = ", ".join(
-        f"struct({n} AS n, {_text(name)} AS name, {_text(text)} AS text)" for n, name, text in named
+        f"struct({n} AS n, {text_literal(name)} AS name, {text_literal(text)} AS text)"
+        for n, name, text in named
     )
     return asked.selectExpr("count(*) AS rows").selectExpr(f"inline(array({rows}))").selectExpr(
         "n AS cohort_definition_id", "name AS cohort_definition_name", "text AS cohort_definition_description",
         f"{C.NO_CONCEPT} AS definition_type_concept_id", f"{C.NO_CONCEPT} AS subject_concept_id",
         f"'{TASK_COHORT.name}' AS cohort_definition_syntax", f"DATE'{as_of.isoformat()}' AS cohort_initiation_date",
     )  # fmt: skip
-
-
-def _text(words: str) -> str:
-    escaped = words.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

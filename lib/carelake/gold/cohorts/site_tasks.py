@@ -16,7 +16,7 @@ from carelake.gold.cohorts.task import DERIVED, Event, Records, Task
 from carelake.gold.features.value_sets import NUMERICS, ValueSet
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,60}$")
-_MODEL_KEYS = {"intended_use", "population", "limits", "covariates"}
+_MODEL_KEYS = {"intended_use", "population", "limits", "covariates", "recalibrate_by"}
 _SET_KEYS = {"names", "but_not", "snomed", "ids", "below", "without_ids", "without_below"}
 _RECORD_KEYS = {"domain", "result", "under", "at_least", *_SET_KEYS}
 
@@ -30,6 +30,7 @@ class SiteTask:
     population: str
     limits: tuple[str, ...] = ()
     covariates: bool = False
+    recalibrate_by: str | None = None
 
 
 def read(folder: str | None) -> tuple[SiteTask, ...]:
@@ -75,9 +76,10 @@ def _read(file: Path) -> SiteTask:
         raise ConfigError(f"{file.name}: {said}") from None
     if not isinstance(given.get("covariates", False), bool):
         raise ConfigError(f"{file.name}: covariates is true or false")
+    by = given.get("recalibrate_by")
     return SiteTask(
         task, str(given["intended_use"]), str(given["population"]), tuple(map(str, given.get("limits") or ())),
-        given.get("covariates", False),
+        given.get("covariates", False), None if by is None else str(by),
     )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from carelake.core.table import Check, Field, OnFail, Table
 from carelake.gold.care_episodes import within_periods
 from carelake.gold.cohorts.task_cohort import TASK_COHORT
 from carelake.gold.comorbidity.comorbidity import COMORBIDITY
+from carelake.gold.features.area_vulnerability import AREA_VULNERABILITY
+from carelake.gold.features.care_site import care_site
 from carelake.gold.features.contacts import CARE, contacts, counted, watched
 from carelake.gold.features.costs import cost_of_care
 from carelake.gold.features.demographics import demographics
@@ -97,6 +99,8 @@ WORDS = {
     "ethnicity": "hispanic, not_hispanic, unknown",
     "payer": "medicaid, medicare, private, none, unknown: who paid on the day before the index date; of several the first of these",
     "smoking": "current, former, never, unknown: as the last answer said",
+    "svi_quartile": "q1 (least vulnerable) to q4, unknown: of the county where the person lives now, not on the index date (gold/area_vulnerability)",
+    "care_site": "care_site_id of most visits that began in the three years before the index date, of several the lowest; unknown without one",
 }
 _UNKNOWN = {
     Kind.COUNT: "0 = none on record", Kind.FLAG: "1 yes, 0 not on record", Kind.AMOUNT: "last value before the index date, NULL = unknown",
@@ -113,7 +117,7 @@ PERSON_FEATURES = Table(
     doc="One row per person and index date that any task asks about: what was known before that day, over lookbacks of one and three "
     "years that end the day before. Disease flags look at the whole record (injuries and severe infections at three years), laboratory values at three years. "
     "A contact known to EHR and claims counts once; `ehr_days_3y` and `claims_days_3y` say for how long each was watching. "
-    "Words are for the fairness audit, not predictors. Costs are paid amounts by day of service, unknown where no day of claims was "
+    "Words are for the fairness audit, not predictors; `svi_quartile` alone is as of now, since the CDM keeps one address. Costs are paid amounts by day of service, unknown where no day of claims was "
     "observed; Charlson's and Elixhauser's (van Walraven) scores look at the whole record (gold/comorbidity). A value in a unit that has no conversion, or outside its plausible "
     "range, is unknown.",
     fields=(
@@ -137,7 +141,8 @@ PERSON_FEATURES = Table(
     writes=PERSON_FEATURES, cohort=TASK_COHORT, people=PERSON, periods=OBSERVATION_PERIOD, visits=VISIT_OCCURRENCE,
     details=VISIT_DETAIL, plans=PAYER_PLAN_PERIOD, conditions=CONDITION_OCCURRENCE, comorbidity=COMORBIDITY,
     observations=OBSERVATION, procedures=PROCEDURE_OCCURRENCE, drugs=DRUG_EXPOSURE, eras=DRUG_ERA, measurements=MEASUREMENT,
-    samples=DAILY_SAMPLE, costs=COST, events=EVENT_LINK, concepts=CONCEPT, ancestors=CONCEPT_ANCESTOR,
+    samples=DAILY_SAMPLE, costs=COST, events=EVENT_LINK, areas=AREA_VULNERABILITY, concepts=CONCEPT,
+    ancestors=CONCEPT_ANCESTOR,
 )  # fmt: skip
 def person_features(
     cohort: DataFrame,
@@ -156,6 +161,7 @@ def person_features(
     samples: DataFrame,
     costs: DataFrame,
     events: DataFrame,
+    areas: DataFrame,
     concepts: DataFrame,
     ancestors: DataFrame,
 ) -> DataFrame:
@@ -197,6 +203,8 @@ def person_features(
         payer(asked, plans),
         smoking(asked, said, concepts),
         lace(asked, seen, comorbidity),
+        care_site(asked, seen),
+        asked.join(areas.select("person_id", "svi_quartile"), "person_id", how="inner"),
     )  # fmt: skip
     # stacked and folded, not joined ten times: a chain of left joins over a hundred columns costs the optimizer more than
     # the work itself. Each column comes from one part, with one row per key, so max only skips the NULLs of the others.
