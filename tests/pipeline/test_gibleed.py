@@ -30,10 +30,38 @@ def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(data / "omop_gibleed" / "cdm.duckdb.tar.xz", tmp_path_factory.mktemp("gibleed"))
 
 
+# a site's task on it: index dates, features, covariates, estimators and gates are those of every other lake
+TASK = """
+name: gi_bleed_2y
+words: A first gastrointestinal haemorrhage within two years
+outcome:
+  words: gastrointestinal haemorrhage
+  records: [{domain: condition, ids: [192671]}]
+  first: true
+washout: true
+months: 24
+seen_months: 0
+ages: [18, 120]
+covariates: true
+intended_use: To try a task on someone else's OMOP.
+population: SYNTHETIC people of OHDSI's GiBleed.
+"""
+
+
 @pytest.fixture(scope="module")
-def brought(spark: SparkSession, folder: Path) -> tuple[Path, dict[str, Any]]:
+def site(folder: Path) -> str:
+    tasks = folder.parent / "tasks"
+    tasks.mkdir()
+    (tasks / "gi_bleed.yaml").write_text(TASK, encoding="utf-8")
+    config = folder.parent / "site.yaml"
+    config.write_text(f"tasks: {tasks}\n", encoding="utf-8")
+    return str(config)
+
+
+@pytest.fixture(scope="module")
+def brought(spark: SparkSession, folder: Path, site: str) -> tuple[Path, dict[str, Any]]:
     lake = folder.parent / "lake"
-    note = run(spark, lake, {"omop": folder}, "--until", "gold")
+    note = run(spark, lake, {"omop": folder}, "--until", "gold", "--env", site)
     return lake, note
 
 
@@ -72,3 +100,22 @@ def test_the_lakes_own_checks_hold_and_those_of_the_dashboard_are_told(brought: 
         "isForeignKey",
         "silver/omop/condition_occurrence",
     ) in failed  # visits that the database does not have
+
+
+def test_a_task_trains_and_scores_on_it(
+    spark: SparkSession, brought: tuple[Path, dict[str, Any]], site: str
+) -> None:
+    lake, _ = brought
+    (told,) = run(spark, lake, {}, "--model", "gi_bleed_2y", "--env", site, job="train")["models"]
+    assert told["why_not"] == ""
+    # the cohort by hand, in SQL of another engine, over their files
+    rows = read(lake, "gold/task_cohort", ["task", "split", "label", "person_id", "index_date"]).to_pandas()
+    own = rows[(rows["task"] == "gi_bleed_2y") & (rows["split"] == "test") & rows["label"].notna()]
+    assert told["metrics"]["test_rows"] == len(own)
+    assert told["metrics"]["test_events"] == own["label"].sum()
+    run(spark, lake, {}, "--env", site, job="score")
+    scores = read(lake, "gold/risk_score", ["model", "person_id", "score", "index_date"]).to_pandas()
+    asked = rows[(rows["task"] == "gi_bleed_2y") & (rows["split"] == "score")]
+    assert set(scores["person_id"]) == set(asked["person_id"])
+    assert set(scores["model"]) == {"gi_bleed_2y"}
+    assert scores["score"].between(0, 1).all()

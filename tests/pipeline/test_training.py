@@ -438,6 +438,11 @@ def test_covariates_train_score_and_are_named_through_mlflow(
     assert {p for p, texts in reasons.items() if said in texts} == {1, 2, 3}
     card = (artifacts(own, version.run_id, tmp_path / "files") / "card.md").read_text()
     assert "Condition, any time: Type 2 diabetes" in card
+    assert "the covariates of `gold/toy_covariate`" in card
+    with (tmp_path / "files" / "feature_importances.csv").open() as f:
+        assert {r["feature"]: r["words"] for r in csv.DictReader(f)}[
+            "201826101"
+        ] == "Condition, any time: Type 2 diabetes"
     with pytest.raises(
         ConfigError, match="was trained on another feature list, with covariates; train it again"
     ):

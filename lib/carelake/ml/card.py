@@ -9,6 +9,7 @@ import numpy as np
 from carelake.ml.benefit import BUDGETS, THRESHOLDS, percent
 from carelake.ml.external import MEASURES, SIZES
 from carelake.ml.fairness import gaps
+from carelake.ml.held_out import SMALL_CELL
 from carelake.ml.tripod import TRIPOD_AI, events_per_variable, probast
 
 if TYPE_CHECKING:
@@ -128,11 +129,17 @@ def _predictors(model: RiskModel) -> list[str]:
     if len(model.features) > _NAMED:
         words += f" and {len(model.features) - _NAMED} more, all in `feature_importances.csv` of the run"
     examined = [g for g in model.groups if g != model.recalibrate_by]
+    sparse = (
+        f" With them the covariates of `{model.covariates.table.name}` (every concept on record, in windows) that at least {SMALL_CELL} persons "
+        "of the training side have, as there or not there; each by name in `feature_importances.csv`."
+        if model.covariates
+        else ""
+    )
     kept = f" Not predictors unless listed, but examined: {', '.join(examined)}." if examined else ""
     if model.recalibrate_by:
         kept += f" The score also depends on {model.recalibrate_by}, by recalibration (see Updating)."
     return [
-        f"{len(model.features)} candidates, all from before the index date: {words}.{kept}",
+        f"{len(model.features)} candidates, all from before the index date: {words}.{sparse}{kept}",
         *_doc("Features", model.feature_table.name, model.feature_table.doc),
     ]
 

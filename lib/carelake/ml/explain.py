@@ -179,9 +179,13 @@ def _on_spark(
 
 
 def write_importances(
-    file: Path, importances: Sequence[Importance], places: Mapping[str, Sequence[int]], own: Floats
+    file: Path,
+    importances: Sequence[Importance],
+    places: Mapping[str, Sequence[int]],
+    own: Floats,
+    words: Mapping[str, str],
 ) -> None:
-    """A CSV of one line per feature, most important first: the loss of AUROC, and the model's `own` weights of each place.
+    """A CSV of one line per feature, most important first: in words, the loss of AUROC, and the model's `own` weights of each place.
 
     `weight` is the slope per standard deviation, or the share of the trees' gain; `missing_weight` that of the value's absence.
     """
@@ -190,10 +194,20 @@ def write_importances(
     with file.open("w", newline="", encoding="utf-8") as f:
         out = csv.writer(f)
         out.writerow(
-            ["feature", "auroc_drop", "auroc_drop_lower", "auroc_drop_upper", "weight", "missing_weight"]
+            [
+                "feature",
+                "words",
+                "auroc_drop",
+                "auroc_drop_lower",
+                "auroc_drop_upper",
+                "weight",
+                "missing_weight",
+            ]
         )
         for feature in order:
             i = known.get(feature)
             drops = ["", "", ""] if i is None else [i.drop, i.lower, i.upper]
             weights_of = [float(own[at]) for at in places[feature]]
-            out.writerow([feature, *drops, *weights_of, *[""] * (2 - len(weights_of))])
+            out.writerow(
+                [feature, words.get(feature, ""), *drops, *weights_of, *[""] * (2 - len(weights_of))]
+            )

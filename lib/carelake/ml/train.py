@@ -209,7 +209,7 @@ def _fit_and_record(
         if external and external.sites:
             external.write(files / "external.csv")
         own = weights(fitted, width)
-        write_importances(files / "feature_importances.csv", importances, where, own)
+        write_importances(files / "feature_importances.csv", importances, where, own, words)
         return record(
             tracking, at, model, pipeline=PipelineModel(stages), inputs=data.names,
             words=words_read, listed=COVARIATES if data.covariates else None,
