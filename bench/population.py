@@ -42,7 +42,6 @@ def population(patients: int, seed: int) -> Path:
         [sys.executable, "-m", "carelake", "generate", "--out", str(folder), "--patients", str(max(1, round(patients / PEOPLE_FOR_EACH))), "--seed", str(seed)],
         folder / "generate.log",
     )  # fmt: skip
-    shutil.rmtree(folder / "csv", ignore_errors=True)  # no sender of that format
     (folder / ".complete").touch()
     return folder
 
