@@ -5,7 +5,7 @@
 Each contender is a process of its own, one after the other, ours first and in the next run theirs. `read s` is until features are in
 memory, standardised: ours from Parquet through CountVectorizer and the product's own preparation, theirs a CSR matrix. `fit s` is
 the fit alone, `whole s` the process with start and scoring of the held-out fifth. Both minimise the same objective, which is
-printed where there is one. Boosted trees of scikit-learn need a dense matrix: they, and ours beside them, are left out where it is too large.
+printed where there is one. Boosted trees of scikit-learn need a dense matrix: they, and ours beside them, are left out where it is too large. XGBoost, where it is installed, is beside its own API.
 """
 
 from __future__ import annotations
@@ -228,11 +228,15 @@ def overtaken(kind: str, ratios: Mapping[int, float]) -> str:
     told = ", ".join(f"{ratios[n]:.2f} at {n:,}" for n in sizes)
     faster = next((n for n in sizes if all(ratios[m] < 1 for m in sizes if m >= n)), None)
     if faster is not None:
-        return f"{kind}: MLlib's fit is faster than scikit-learn's from {faster:,} rows on (ratio {told})."
+        return (
+            f"{kind}: the fit on Spark is faster than scikit-learn's from {faster:,} rows on (ratio {told})."
+        )
     if len(sizes) == 1:
-        return f"{kind}: MLlib's fit does not overtake at {sizes[0]:,} rows (ratio {ratios[sizes[0]]:.2f})."
+        return (
+            f"{kind}: the fit on Spark does not overtake at {sizes[0]:,} rows (ratio {ratios[sizes[0]]:.2f})."
+        )
     trend = "falls" if ratios[sizes[-1]] < ratios[sizes[0]] else "does not fall"
-    return f"{kind}: MLlib's fit does not overtake up to {sizes[-1]:,} rows; the ratio {trend} ({told})."
+    return f"{kind}: the fit on Spark does not overtake up to {sizes[-1]:,} rows; the ratio {trend} ({told})."
 
 
 def need_room(rows: int, columns: int, per_row: float, dense: bool, folder: Path) -> None:

@@ -31,6 +31,18 @@ def test_xgboost_is_refused_in_one_sentence_where_it_is_missing() -> None:
         require([Estimator("logistic"), Estimator("xgboost")])
 
 
+def test_xgboost_is_refused_where_executors_come_and_go() -> None:
+    pytest.importorskip("xgboost")
+    grows = {"spark.dynamicAllocation.enabled": "true", "spark.master": "spark://host:7077"}
+    trees = [Estimator("xgboost")]
+    with pytest.raises(ConfigError, match=r"--conf spark\.dynamicAllocation\.enabled=false"):
+        require(trees, grows)
+    require([Estimator("logistic")], grows)
+    require(trees, grows | {"spark.master": "local[*]"})
+    require(trees, grows | {"spark.dynamicAllocation.enabled": "false"})
+    require(trees)
+
+
 def test_survival_needs_times_in_the_cohort_and_a_time_at_risk() -> None:
     year = Estimator("survival_aft", fixed={"time_at_risk_days": 365.0})
     with pytest.raises(DeclarationError, match="needs days_to_event and followup_days in gold/c"):
