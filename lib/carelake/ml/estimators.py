@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyspark.ml.classification import GBTClassifier, LogisticRegression, RandomForestClassifier
 from pyspark.ml.feature import SQLTransformer, VectorAssembler, VectorSlicer
+from pyspark.ml.linalg import SparseVector
 from pyspark.ml.regression import AFTSurvivalRegression, AFTSurvivalRegressionModel
 
 from carelake.errors import ConfigError
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     Fit = Callable[[DataFrame, dict[str, Any], int], list[Transformer]]
 
 _WHOLE = frozenset(
-    {"maxIter", "maxDepth", "minInstancesPerNode", "numTrees", "maxBins", "aggregationDepth", "max_depth", "n_estimators", "num_workers"}
+    {"maxIter", "maxDepth", "minInstancesPerNode", "numTrees", "maxBins", "aggregationDepth", "max_depth", "max_bin", "max_leaves", "n_estimators", "num_workers"}
 )  # fmt: skip
 _SHARED: dict[str, Any] = {
     "featuresCol": "features",
@@ -33,14 +36,27 @@ _SHARED: dict[str, Any] = {
     "weightCol": "weight",
     "predictionCol": "class",
 }
+_SPARSE: dict[str, Any] = {"enable_sparse_data_optim": True, "missing": 0.0}
 _FARTHEST = 50.0  # of a log cumulative hazard: beyond it a probability is 0 or 1 in double precision
 
 
-def require(estimators: Iterable[Estimator]) -> None:
-    """Raises ConfigError when an estimator needs a package that is not installed."""
-    if any(e.kind == "xgboost" for e in estimators) and find_spec("xgboost") is None:
+# else it tells every fit and every scoring on the terminal; its workers take the level from here
+logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
+
+
+def require(estimators: Iterable[Estimator], settings: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Raises ConfigError when an estimator needs a package that is not installed, or another Spark than these `settings` give."""
+    if all(e.kind != "xgboost" for e in estimators):
+        return
+    if find_spec("xgboost") is None:
         raise ConfigError(
             "the estimator xgboost needs the package xgboost, which is not installed: pip install 'carelake[xgboost]'"
+        )
+    grows = settings.get("spark.dynamicAllocation.enabled", "false").lower() == "true"
+    if grows and not settings.get("spark.master", "local").startswith("local"):
+        raise ConfigError(
+            "the estimator xgboost trains in Spark's barrier mode, which needs a fixed number of executors: "
+            "--conf spark.dynamicAllocation.enabled=false"
         )
 
 
@@ -72,10 +88,21 @@ def _boosted_trees(prepared: DataFrame, params: dict[str, Any], seed: int) -> li
 
 
 def _xgboost(prepared: DataFrame, params: dict[str, Any], seed: int) -> list[Transformer]:
+    """XGBoost's own trees; of sparse vectors what is absent takes each split's default direction, as of a CSR matrix."""
     from xgboost.spark import SparkXGBClassifier
 
+    first = prepared.select("features").first()
+    sparse = first is not None and isinstance(first[0], SparseVector)
+    # a shuffle before it, since Spark refuses a barrier stage in which partitions were put together
+    asked: dict[str, Any] = {
+        "random_state": seed,
+        "verbose": False,
+        "verbosity": 0,
+        "force_repartition": True,
+    }
+    asked |= (_SPARSE if sparse else {}) | params
     fitted = SparkXGBClassifier(
-        features_col="features", label_col="label", weight_col="weight", prediction_col="class", random_state=seed, **params
+        features_col="features", label_col="label", weight_col="weight", prediction_col="class", **asked
     ).fit(prepared)  # fmt: skip
     return [fitted, _slice("rawPrediction")]
 
@@ -129,4 +156,9 @@ def weights(stages: Sequence[Any], width: int) -> Floats:
     for stage in stages:
         if hasattr(stage, "featureImportances"):
             return np.asarray(stage.featureImportances.toArray(), dtype=np.float64)
+        if hasattr(stage, "get_booster"):
+            # by f0, f1, ...; of features that split alone
+            gain: Mapping[str, float] = stage.get_feature_importances("total_gain")
+            whole = sum(gain.values()) or 1.0
+            return np.array([gain.get(f"f{j}", 0.0) / whole for j in range(width)])
     return np.full(width, np.nan)

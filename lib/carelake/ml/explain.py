@@ -43,11 +43,15 @@ class Importance:
 def margin_parts(stages: Sequence[Any]) -> list[Part] | None:
     """The margin, but for a constant, as a sum of functions of an array (rows x features); None when only Spark can tell it.
 
-    Each part comes with the columns that it reads: one for each slope, one for each tree.
+    Each part comes with the columns that it reads: one for each slope, one for each tree, one for all trees of XGBoost, which
+    are quick.
     """
     linear = slopes(stages)
     if linear is not None:
         return [(frozenset([j]), _line(j, w)) for j, w in enumerate(linear) if w]
+    boosted = next((s for s in stages if hasattr(s, "get_booster")), None)
+    if boosted is not None:
+        return [_boosted(boosted)]
     ensemble = next((s for s in stages if hasattr(s, "treeWeights")), None)
     if ensemble is None or ensemble.totalNumNodes > _NODES:
         return None
@@ -63,6 +67,15 @@ def _line(column: int, slope: float) -> Callable[[Floats], Floats]:
 
 def _scaled(tree: tuple[Any, ...], scale: float) -> Callable[[Floats], Floats]:
     return lambda x: scale * _walk(tree, x)
+
+
+def _boosted(stage: Any) -> Part:
+    missing = stage.getOrDefault(stage.missing)
+    booster = stage.get_booster()
+    read = frozenset(int(name[1:]) for name in booster.get_score(importance_type="weight"))
+    return read, lambda x: np.asarray(
+        booster.inplace_predict(x, predict_type="margin", missing=missing), dtype=np.float64
+    )
 
 
 def _columns(tree: tuple[Any, ...]) -> frozenset[int]:

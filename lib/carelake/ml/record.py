@@ -138,6 +138,7 @@ def record(
         "gates_failed": ", ".join(g.name for g in failed) or "none",
     } | gate_tags(model.gates, known)
     described = description[:_LONGEST]
+    needed = requirements(pipeline)
     with mlflow_at(tracking) as mlflow, spark_scratch(tracking) as scratch:
         import mlflow.spark
 
@@ -145,11 +146,11 @@ def record(
         with mlflow.start_run(run_id=at.run_id):
             mlflow.log_params(dict(params))
             mlflow.log_metrics(known)
-            mlflow.set_tags({**tags, **_environment(), **verdict, _NOTE: described})
+            mlflow.set_tags({**tags, **_environment(needed), **verdict, _NOTE: described})
             mlflow.log_artifacts(str(files))
             mlflow.log_dict(dict(reference), REFERENCE)
             info = mlflow.spark.log_model(
-                pipeline, "model", dfs_tmpdir=scratch, pip_requirements=requirements(), signature=_signature(inputs, words, listed)
+                pipeline, "model", dfs_tmpdir=scratch, pip_requirements=needed, signature=_signature(inputs, words, listed)
             )  # fmt: skip
             # not by log_model's registered_model_name, which prints
             registered = model.registered
@@ -186,9 +187,9 @@ def _signature(inputs: Sequence[str], words: Sequence[str], listed: str | None) 
     return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec(DataType.double, "prediction")]))
 
 
-def _environment() -> dict[str, str]:
+def _environment(needed: Sequence[str]) -> dict[str, str]:
     """What the model was trained with, by name of tag."""
-    packages = dict(line.split("==") for line in requirements())
+    packages = dict(line.split("==") for line in needed)
     return {"env.python": platform.python_version()} | {
         f"env.{name}": version for name, version in packages.items()
     }

@@ -235,11 +235,13 @@ def experiment_id(client: Any, tracking: Tracking, name: str) -> str:
     return str(client.create_experiment(name, artifact_location=f"{base}/{name.rsplit('/', 1)[-1]}"))
 
 
-def requirements() -> list[str]:
+def requirements(pipeline: PipelineModel) -> list[str]:
     """What is needed to load the model, from what is installed: MLflow would otherwise start a process to infer it."""
-    from importlib.metadata import version
+    from importlib.metadata import packages_distributions, version
 
-    return [f"{name}=={version(name)}" for name in _PINNED]
+    modules = {type(stage).__module__.split(".")[0] for stage in pipeline.stages} - {"pyspark"}
+    others = {packages_distributions()[m][0] for m in modules}  # xgboost comes in more than one distribution
+    return [f"{name}=={version(name)}" for name in (*_PINNED, *sorted(others))]
 
 
 def read_artifacts(tracking: Tracking, run_id: str, names: tuple[str, ...]) -> dict[str, bytes]:

@@ -97,7 +97,7 @@ def train(
     written when the data do not allow a training (see `TrainResult.why_not`). Raises ConfigError when an estimator
     needs a package that is missing.
     """
-    require(model.estimator)
+    require(model.estimator, dict(examples.sparkSession.sparkContext.getConf().getAll()))
     known = mlflow_store.find(tracking, model.registered, fingerprint)
     if known is not None:
         return _result(model, known)

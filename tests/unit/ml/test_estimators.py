@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -24,11 +23,23 @@ def test_every_kind_that_may_be_declared_can_be_fit() -> None:
     assert set(_FITS) == set(ESTIMATORS)
 
 
-@pytest.mark.skipif(find_spec("xgboost") is not None, reason="xgboost is installed here")
-def test_xgboost_is_refused_in_one_sentence_where_it_is_missing() -> None:
+def test_xgboost_is_refused_in_one_sentence_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carelake.ml.estimators.find_spec", lambda _: None)
     require([Estimator("logistic")])
     with pytest.raises(ConfigError, match=r"needs the package xgboost, which is not installed: pip install"):
         require([Estimator("logistic"), Estimator("xgboost")])
+
+
+def test_xgboost_is_refused_where_executors_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("carelake.ml.estimators.find_spec", lambda _: "found")
+    grows = {"spark.dynamicAllocation.enabled": "true", "spark.master": "spark://host:7077"}
+    trees = [Estimator("xgboost")]
+    with pytest.raises(ConfigError, match=r"--conf spark\.dynamicAllocation\.enabled=false"):
+        require(trees, grows)
+    require([Estimator("logistic")], grows)
+    require(trees, grows | {"spark.master": "local[*]"})
+    require(trees, grows | {"spark.dynamicAllocation.enabled": "false"})
+    require(trees)
 
 
 def test_survival_needs_times_in_the_cohort_and_a_time_at_risk() -> None:
