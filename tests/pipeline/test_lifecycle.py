@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import mlflow
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -71,6 +72,8 @@ MODEL = RiskModel(
     limits=("None of this is real.",),
     baselines={"age": ("age",)},
     groups={"sex": "sex"},
+    site="sex",  # two places are enough to test the one on the other
+    recalibrate_by="sex",
 )  # fmt: skip
 OTHER = replace(MODEL, estimator=(Estimator("logistic", {"regParam": (0.1,)}, {"maxIter": 20}),))
 FAILING = replace(MODEL, gates=(Gate("perfect", "auroc", at_least=1.0),))
@@ -459,6 +462,9 @@ def test_the_jobs_of_the_command_line_train_score_ask_reproduce_and_roll_back(
     assert "reproduced: toy: " in capsys.readouterr().out
     assert (note["reproduced"]["differing"], note["reproduced"]["same_rows_and_code"]) == ((), True)
     assert note["reproduced"]["compared"] > 15
+    made = mlflow.MlflowClient(where(root).uri, where(root).uri).get_run(run_id).data
+    assert made.metrics["external_sites"] == 2
+    assert made.params["recalibrated_by"].startswith("sex")
     assert [v.version for v in registry.listing(where(root), "carelake.toy")] == ["1"]
     with pytest.raises(ConfigError, match="nothing to go back to"):
         runs.run(spark, root, {}, "--rollback", "toy", job="models")
