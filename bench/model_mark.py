@@ -3,8 +3,8 @@
     PYTHONPATH=lib python -m bench.model_mark LAKE [MODEL ...]
 
 Reads a lake's gold features and cohort and prints for each model AUROC on the test side with 95 % intervals by person: scikit-learn's
-logistic regression and histogram-boosted trees, ours (trained anew, into a temporary MLflow; the lake is not written), and the best
-baseline; and the seconds of each: of theirs one fit on a matrix in memory, of ours the whole training with its
+logistic regression and histogram-boosted trees, ours (trained anew, into a temporary MLflow; the lake is not written), ours with
+every concept on record beside the features (logistic regression), and the best baseline; and the seconds of each: of theirs one fit on a matrix in memory, of ours the whole training with its
 cross-validation, evaluation and records.
 """
 
@@ -29,7 +29,8 @@ from carelake.core.lake import DeltaLake
 from carelake.core.session import start
 from carelake.ml.discrimination import aurocs
 from carelake.ml.evaluate import auroc, bootstrap
-from carelake.ml.train import Tracking, train
+from carelake.ml.train import Tracking, TrainResult, train
+from carelake.models.standard import with_covariates
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,18 +52,24 @@ def sides(examples: Any, names: list[str]) -> dict[str, tuple[Any, Any, Any]]:
     return out
 
 
-def mark(spark: SparkSession, root: str, model: RiskModel) -> list[tuple[str, float, float, float, float]]:
-    """Name, AUROC, lower and upper bound, seconds of each contender; none where the model is not trained."""
+def trained(spark: SparkSession, root: str, model: RiskModel) -> tuple[TrainResult, float]:
+    """The model, trained into a registry that is thrown away, and the seconds that it took."""
     lake = DeltaLake(spark, root)
-    examples = model.examples(lake.read).cache()
-    names = [f.name for f in model.features]
     with tempfile.TemporaryDirectory() as folder:
         tracking = Tracking(f"sqlite:///{folder}/mlflow.db", str(Path(folder) / "artifacts"))
         started = time.monotonic()
         result = train(
-            model, examples, fingerprint="mark", tracking=tracking, as_of=date(2000, 1, 1), tables={}, release="bench"
+            model, model.examples(lake.read), fingerprint="mark", tracking=tracking, as_of=date(2000, 1, 1), tables={}, release="bench",
+            covariate_names=lake.read(model.covariates.names) if model.covariates else None,
         )  # fmt: skip
-        seconds = time.monotonic() - started
+        return result, time.monotonic() - started
+
+
+def mark(spark: SparkSession, root: str, model: RiskModel) -> list[tuple[str, float, float, float, float]]:
+    """Name, AUROC, lower and upper bound, seconds of each contender; none where the model is not trained."""
+    examples = model.examples(DeltaLake(spark, root).read).cache()
+    names = [f.name for f in model.features]
+    result, seconds = trained(spark, root, model)
     if result.version is None:
         sys.stderr.write(f"{model.name}: {result.why_not}\n")
         return []
@@ -88,10 +95,12 @@ def mark(spark: SparkSession, root: str, model: RiskModel) -> list[tuple[str, fl
         low, high = bootstrap(person, lambda w, s=score: {"auroc": aurocs(y_test, s, w)}, model.seed)["auroc"]  # type: ignore[misc]
         out.append((name, auroc(y_test, score), low, high, took))
     m = result.metrics
-    for name, key, took in (("carelake", "auroc", seconds), ("best baseline", "baseline_auroc", np.nan)):
-        out.append(
-            (name, m.get(key, np.nan), m.get(f"{key}_lower", np.nan), m.get(f"{key}_upper", np.nan), took)
-        )
+    sparse, longer = trained(spark, root, with_covariates(model))
+    for name, found, key, took in (
+        ("carelake", m, "auroc", seconds), ("carelake, with covariates", sparse.metrics, "auroc", longer),
+        ("best baseline", m, "baseline_auroc", np.nan),
+    ):  # fmt: skip
+        out.append((name, *(found.get(f"{key}{end}", np.nan) for end in ("", "_lower", "_upper")), took))
     return out
 
 

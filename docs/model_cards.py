@@ -1,4 +1,4 @@
-"""Write docs/models/: the card of each model's newest version in a lake, and the table of all: `python docs/model_cards.py LAKE RUN_JSON`."""
+"""Write docs/models/: the card of each model's newest version in a lake, and the table of all: `python docs/model_cards.py LAKE JSON_OF_TRAIN`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import mlflow
+from deltalake import DeltaTable
 
 OUT = Path(__file__).parent / "models"
 HEAD = """# Models: what they learned from a synthetic population
@@ -26,7 +27,7 @@ def main(lake: Path, note: Path) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{lake}/mlflow/mlflow.db")
     client = mlflow.MlflowClient()
     said = json.loads(note.read_text(encoding="utf-8"))
-    people = next(s["rows_written"] for s in said["steps"] if s["table"] == "silver/omop/person")
+    people = DeltaTable(lake / "silver/omop/person").to_pyarrow_table(columns=["person_id"]).num_rows
     lines = []
     OUT.mkdir(exist_ok=True)
     for m in sorted(said["models"], key=lambda m: str(m["name"])):
