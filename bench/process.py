@@ -55,6 +55,20 @@ def run(command: list[str], log: Path) -> Measured:
     return Measured(seconds, sum(ticks.values()) / _TICKS, peak[0])
 
 
+def session_cpu() -> float:
+    """Processor seconds so far of all living processes of the caller's session: its JVM and Python workers too."""
+    session, total = os.getsid(0), 0
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                fields = Path(entry.path, "stat").read_text().rsplit(")", 1)[1].split()
+            except (OSError, IndexError):
+                continue  # it ended meanwhile
+            if int(fields[3]) == session:
+                total += int(fields[11]) + int(fields[12])
+    return total / _TICKS
+
+
 def _watch(session: int, ended: threading.Event, peak: list[int], ticks: dict[str, int]) -> None:
     """Four times a second, memory and processor time of all processes of a session (JVM and Python workers among them).
 
