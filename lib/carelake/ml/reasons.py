@@ -96,6 +96,6 @@ def _texts(
     """The reason of each column of the vector when it is above, and when it is below the usual."""
     named = {f.name: (f.above, f.below) for f in features}
     named |= {f"{f.name}_missing": (f.absent, f"{f.words} on record") for f in features}
-    named |= {c: (f"{name} on record", f"no {name} on record") for c, name in covariates.items()}
+    named |= {c: (name, f"no {name}") for c, name in covariates.items()}
     found = [named[c] for c in columns]
     return [a for a, _ in found], [b for _, b in found]

@@ -8,7 +8,7 @@ import pytest
 
 from carelake.core.table import Field, Table
 from carelake.gold.cohorts.task_cohort import TASK_COHORT
-from carelake.gold.features.analyses import ANALYSES, EVENTS
+from carelake.gold.features.analyses import ANALYSES, EVENTS, in_words
 from carelake.gold.features.covariate import COVARIATE, covariate, covariates, days, stacked
 from carelake.gold.features.covariate_ref import COVARIATE_REF, covariate_ref
 from carelake.silver.omop.condition_occurrence import CONDITION_OCCURRENCE
@@ -274,7 +274,8 @@ def test_the_reference_names_the_concept_the_analysis_and_the_window(spark: Spar
     ref = COVARIATE_REF.conform(covariate_ref(covariates=out, concepts=frame(spark, CONCEPT, *CONCEPTS)))
     by_id = {r.covariate_id: r for r in ref.collect()}
     short = by_id[201826104]
-    assert short.covariate_name == "ConditionOccurrenceShortTerm: Type 2 diabetes mellitus"
+    assert short.covariate_name == "condition in the last 30 days: Type 2 diabetes mellitus"
+    assert short.analysis_name == "ConditionOccurrenceShortTerm"
     assert (short.analysis_id, short.concept_id, short.domain_id, short.start_day, short.end_day) == (
         104,
         201826,
@@ -283,7 +284,7 @@ def test_the_reference_names_the_concept_the_analysis_and_the_window(spark: Spar
         -1,
     )
     assert (by_id[4711101].covariate_name, by_id[4711101].start_day) == (
-        "ConditionOccurrenceAnyTimePrior: concept 4711",
+        "condition on record: concept 4711",
         None,
     )
     assert set(by_id) == {r.covariate_id for r in out.collect()}
@@ -295,6 +296,17 @@ def test_analyses_have_numbers_of_their_own_below_a_thousand_and_known_tables() 
     assert max(ids) < 1000
     assert {a.table for a in ANALYSES} == {e.name for e in EVENTS}
     assert all(a.end_day == -1 for a in ANALYSES)
+
+
+def test_what_an_analysis_asks_is_said_in_words() -> None:
+    said = {a.analysis_id: in_words(a) for a in ANALYSES}
+    assert (said[101], said[403], said[706]) == (
+        "condition on record", "course of a drug in the last six months", "last result of a test in the last year"
+    )  # fmt: skip
+    assert (said[752], said[754], said[925]) == (
+        "change of a test in the last year", "abnormal test in the last 30 days", "days with a visit in the last 30 days"
+    )  # fmt: skip
+    assert len(set(said.values())) == len(said)
 
 
 def test_events_are_moved_once_to_their_person(spark: SparkSession) -> None:

@@ -24,9 +24,13 @@ class Value(str, Enum):
 
 @dataclass(frozen=True)
 class Events:
-    """A table of events: its concept, first day, last day (of an era, which counts for each window that it reaches into)."""
+    """A table of events: its concept, first day, last day (of an era, which counts for each window that it reaches into).
+
+    `words` say what a record of it is, to who reads a reason.
+    """
 
     name: str
+    words: str
     domain_id: str
     concept: str
     start: str
@@ -49,15 +53,15 @@ SHORT, MEDIUM, LONG = -30, -180, -365
 _WINDOWS = (("AnyTimePrior", None), ("LongTerm", LONG), ("MediumTerm", MEDIUM), ("ShortTerm", SHORT))
 
 EVENTS = (
-    Events("condition_occurrence", "Condition", "condition_concept_id", "condition_start_date"),
-    Events("drug_exposure", "Drug", "drug_concept_id", "drug_exposure_start_date"),
-    Events("drug_era", "Drug", "drug_concept_id", "drug_era_start_date", "drug_era_end_date"),
-    Events("procedure_occurrence", "Procedure", "procedure_concept_id", "procedure_date"),
-    Events("device_exposure", "Device", "device_concept_id", "device_exposure_start_date"),
-    Events("measurement", "Measurement", "measurement_concept_id", "measurement_date"),
-    Events("observation", "Observation", "observation_concept_id", "observation_date"),
-    Events("visit_occurrence", "Visit", "visit_concept_id", "visit_start_date"),
-    Events("note_nlp", "Note", "note_nlp_concept_id", "note_date"),
+    Events("condition_occurrence", "condition", "Condition", "condition_concept_id", "condition_start_date"),
+    Events("drug_exposure", "drug", "Drug", "drug_concept_id", "drug_exposure_start_date"),
+    Events("drug_era", "course of a drug", "Drug", "drug_concept_id", "drug_era_start_date", "drug_era_end_date"),
+    Events("procedure_occurrence", "procedure", "Procedure", "procedure_concept_id", "procedure_date"),
+    Events("device_exposure", "device", "Device", "device_concept_id", "device_exposure_start_date"),
+    Events("measurement", "test", "Measurement", "measurement_concept_id", "measurement_date"),
+    Events("observation", "observation", "Observation", "observation_concept_id", "observation_date"),
+    Events("visit_occurrence", "visit", "Visit", "visit_concept_id", "visit_start_date"),
+    Events("note_nlp", "finding in a note", "Note", "note_nlp_concept_id", "note_date"),
 )  # fmt: skip
 
 
@@ -65,6 +69,22 @@ def _present(first_id: int, name: str, table: str) -> tuple[Analysis, ...]:
     return tuple(
         Analysis(first_id + n, f"{name}{window}", table, since) for n, (window, since) in enumerate(_WINDOWS)
     )
+
+
+_WHEN = {
+    None: "on record",
+    LONG: "in the last year",
+    MEDIUM: "in the last six months",
+    SHORT: "in the last 30 days",
+}
+_WHAT = {Value.PRESENT: "", Value.COUNT: "days with a ", Value.LAST: "last result of a ", Value.TREND: "change of a ",
+         Value.ABNORMAL: "abnormal "}  # fmt: skip
+
+
+def in_words(a: Analysis) -> str:
+    """What an analysis asks, as a reason says it: condition in the last year."""
+    of = {e.name: e.words for e in EVENTS}
+    return f"{_WHAT[a.value]}{of[a.table]} {_WHEN[a.start_day]}"
 
 
 ANALYSES = (
