@@ -120,36 +120,43 @@ def cohorts(tasks: Sequence[Task], tables: Mapping[str, DataFrame], as_of: date)
     events = {e.name: e for t in tasks for e in t.events if e.name != COST}
     known = find(tuple(events.values()), derived=made)
     asked = index_dates(tasks, tables["person"], deaths, visits, periods, stays, known, as_of)
-    answered = asked.join(_found(tasks, asked, known), list(_KEY), how="left").where(_eligible(tasks))
     if any(t.outcome.name == COST for t in tasks):
-        spent = dated_costs(visits, tables["cost"], tables["event_link"])
-        answered = answered.join(_spent(tasks, asked, spent), list(_KEY), how="left")
-    else:
-        answered = answered.withColumn("_amount", F.lit(None).cast("double"))
+        known = known.unionByName(
+            _spent(dated_costs(visits, tables["cost"], tables["event_link"])), allowMissingColumns=True
+        )
+    answered = _answered(tasks, asked, known).where(_eligible(tasks))
     return _labelled(tasks, answered, as_of)
 
 
-def _found(tasks: Sequence[Task], asked: DataFrame, known: DataFrame) -> DataFrame:
-    """By key: `_event` (first outcome at risk), whether the outcome, the target and what excludes were there before."""
+def _answered(tasks: Sequence[Task], asked: DataFrame, known: DataFrame) -> DataFrame:
+    """`asked` with `_event` (first outcome at risk), whether outcome, target and what excludes were there before, and `_amount` at risk.
+
+    Whom a task asks is found by one plan and met once with what is known: joined to each answer by itself it would be made anew for each.
+    """
     roles = ", ".join(
         f"struct('{t.name}' AS task, '{role}' AS _role, '{event.name}' AS what)"
         for t in tasks
         for role, event in (("outcome", t.outcome), ("target", t.target), ("excluded", t.excluded))
         if event is not None
     )
-    wanted = asked.select(*_KEY).selectExpr(
+    wanted = asked.selectExpr(
         "*", f"inline(filter(array({roles}), r -> r.task = task)) AS (_task, _role, what)"
     )
     begins, ends = (by_task({t.name: getattr(t, edge) for t in tasks}) for edge in ("begins", "ends"))
     target = by_task({t.name: f"add_months(index_date, -{t.target_months})" for t in tasks})
+    facts = (
+        known if "amount" in known.columns else known.withColumn("amount", F.lit(None).cast("decimal(18,2)"))
+    )
     return (
-        wanted.join(known, ["person_id", "what"], how="inner")
+        wanted.join(facts, ["person_id", "what"], how="left")
         .groupBy(*_KEY)
         .agg(
-            F.expr(f"min(date) FILTER (WHERE _role = 'outcome' AND date >= {begins} AND date < {ends})").alias("_event"),
+            F.max("death_date").alias("death_date"),  # one for each person
+            F.expr(f"min(date) FILTER (WHERE _role = 'outcome' AND what <> '{COST}' AND date >= {begins} AND date < {ends})").alias("_event"),
             F.expr("bool_or(_role = 'outcome' AND date < index_date)").alias("_before"),
             F.expr(f"bool_or(_role = 'target' AND date < index_date AND date >= {target})").alias("_target"),
             F.expr("bool_or(_role = 'excluded' AND date < index_date)").alias("_excluded"),
+            F.expr(f"cast(sum(amount) FILTER (WHERE date >= {begins} AND date < {ends}) AS double)").alias("_amount"),
         )
     )  # fmt: skip
 
@@ -167,26 +174,10 @@ def _eligible(tasks: Sequence[Task]) -> str:
     return by_task(needs)
 
 
-def _spent(tasks: Sequence[Task], asked: DataFrame, spent: DataFrame) -> DataFrame:
-    """By key `_amount`: what was paid, else allowed, else charged, by the day of service at risk."""
-    names = ", ".join(f"'{t.name}'" for t in tasks if t.outcome.name == COST)
-    begins, ends = (by_task({t.name: getattr(t, edge) for t in tasks}) for edge in ("begins", "ends"))
-    paid = spent.selectExpr(
-        "person_id",
-        "day",
-        "try_cast(coalesce(total_paid, amount_allowed, total_charge) AS decimal(18,2)) AS _paid",
-    )
-    return (
-        asked.select(*_KEY)
-        .where(f"task IN ({names})")
-        .join(paid, "person_id", how="inner")
-        .groupBy(*_KEY)
-        .agg(
-            F.expr(f"cast(sum(_paid) FILTER (WHERE day >= {begins} AND day < {ends}) AS double)").alias(
-                "_amount"
-            )
-        )
-    )
+def _spent(costs: DataFrame) -> DataFrame:
+    """Costs as events of their day of service: what was paid, else allowed, else charged."""
+    paid = "try_cast(coalesce(total_paid, amount_allowed, total_charge) AS decimal(18,2))"
+    return costs.selectExpr("person_id", f"'{COST}' AS what", "day AS date", f"{paid} AS amount")
 
 
 def _labelled(tasks: Sequence[Task], answered: DataFrame, as_of: date) -> DataFrame:
