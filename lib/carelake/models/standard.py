@@ -52,11 +52,14 @@ SYNTHETIC = (
     "attached to some of the synthetic patients and shifted in time. A model trained on that says nothing about real patients. Trained on a lake of your "
     "own, it describes that lake's population, and only it."
 )
+_RACE = (
+    "Race and ethnicity are not predictors; correlated features may still carry them. See the table by group."
+)
 LIMITS = (
     "A silent record counts as no event: care outside the senders of the lake is not seen.",
     "Wearable recordings attached by an enrolment file to synthetic patients carry no true relation to their outcomes.",
     "Reasons show what moved the score, each feature alone against its usual value; they are not causes.",
-    "Race and ethnicity are not predictors; correlated features may still carry them. See the table by group.",
+    _RACE,
     "The index dates of a person are not independent; intervals resample persons for that reason.",
     "Test index dates lie after the training years: drift between them is part of the measured error.",
 )
@@ -73,7 +76,13 @@ def standard(task: Task, *, intended_use: str, limits: tuple[str, ...] = (), **g
     fields: dict[str, Any] = {
         "estimator": ESTIMATORS, "gates": GATES, "groups": GROUPS, "site": SITE, "baselines": BASELINES, "population": SYNTHETIC,
     }  # fmt: skip
+    by = given.get("recalibrate_by")
+    own = [text for text in LIMITS if not (text is _RACE and by in ("race", "ethnicity"))]
+    if by:
+        own.append(
+            f"The score is recalibrated by {by}: two people alike in all else may get different scores for it. That is a decision of policy."
+        )
     return RiskModel(
         name=task.name, target=task.words, cohort=TASK_COHORT, task=task.name, top_share=task.top_share, feature_table=PERSON_FEATURES,
-        features=PREDICTORS, intended_use=f"{intended_use} {USE}", limits=(*limits, *LIMITS), **(fields | given),
+        features=PREDICTORS, intended_use=f"{intended_use} {USE}", limits=(*limits, *own), **(fields | given),
     )  # fmt: skip

@@ -181,3 +181,15 @@ def test_an_amount_needs_the_share_that_counts_as_the_event() -> None:
         Task(name="t", words="w", outcome=Event(COST, "cost"), months=12)
     with pytest.raises(DeclarationError, match="top_share"):
         Task(name="t", words="w", outcome=Event(DEATH, "death"), months=12, top_share=0.1)
+
+
+def test_a_model_recalibrated_by_race_does_not_say_that_race_plays_no_part(tmp_path: Path) -> None:
+    def limits(by: str) -> str:
+        return " ".join(
+            site_models(written(tmp_path, GOUT + f"recalibrate_by: {by}\n"))["gout_onset_1y"].limits
+        )
+
+    assert "Race and ethnicity are not predictors" not in limits("race")
+    assert "recalibrated by race" in limits("race")
+    assert "Race and ethnicity are not predictors" in limits("sex")
+    assert "recalibrated by sex" in limits("sex")
