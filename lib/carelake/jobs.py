@@ -151,12 +151,12 @@ def _stages(job: str, options: argparse.Namespace, run: Run, note: dict[str, Any
         run.gate()
     run.publish()
     if job == "report" or (job == "pipeline" and until == "report"):
-        _report(run, note)
+        _report(run, note, asked=job == "report")
 
 
-def _report(run: Run, note: dict[str, Any]) -> None:
-    """Write the page when something new was published or there is none, and say where things are."""
-    if run.published_new or not run.lake.storage.exists(PLACE):
+def _report(run: Run, note: dict[str, Any], *, asked: bool) -> None:
+    """Write the page when it is asked for, something new was published or there is none, and say where things are."""
+    if asked or run.published_new or not run.lake.storage.exists(PLACE):
         omop = [t for n, t in sorted(run.catalog.declared.items()) if n.startswith("silver/omop/")]
         write(
             run.lake, omop, learning.chosen(run, "all"), learning.tracking(run.lake.root),

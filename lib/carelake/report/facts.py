@@ -158,7 +158,7 @@ def _monitor(watched: DataFrame) -> Rows:
     newest = watched.agg({"as_of": "max"}).first()
     if not newest or newest[0] is None:
         return []
-    shown = "subject IN ('score', 'outcome') OR status IN ('watch', 'alarm') OR retrain_proposed"
+    shown = "subject IN ('score', 'outcome') OR status IN ('watch', 'alarm')"
     columns = ("model", "model_version", "subject", "index_date", "rows", "psi", "observed_expected", "observed_expected_lower",
                "observed_expected_upper", "status", "reason")  # fmt: skip
     return _rows(

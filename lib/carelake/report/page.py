@@ -57,7 +57,7 @@ def page(facts: Facts) -> str:
         section("unmapped", "Codes without a standard concept", "the first 25 by events; all in gold/unmapped_code", _unmapped(facts)),
         section("model", "Risk model", "how well it did on people that it had not seen", _models(facts)),
         section("watched", "Does it still fit?", "whom it scores against whom it was trained on, and what became of earlier scores", _watched(facts.monitor)),
-        section("worklist", "Worklist", f"{number(facts.scored)} people scored as of {facts.as_of}; the first 25", _worklist(facts)),
+        section("worklist", "Worklist", f"{number(facts.scored)} people scored as of {facts.as_of}; the first 25 of each model", _worklist(facts)),
     ]  # fmt: skip
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
