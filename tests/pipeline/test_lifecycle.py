@@ -363,7 +363,7 @@ def test_a_version_that_is_worse_than_the_champion_stays_a_candidate(
         )
         with opened as at:
             return recorded(
-                to, at, MODEL, pipeline=pipeline, inputs=reference["inputs"], vector=None, params={},
+                to, at, MODEL, pipeline=pipeline, inputs=reference["inputs"], listed=None, params={},
                 metrics={"auroc": 0.7, "champion_gain_lower": gain}, tags={}, files=tmp_path / "files", reference=reference, failed=(),
                 description="",
             ).version  # fmt: skip

@@ -68,7 +68,7 @@ def test_asking_the_classifier_again_gives_the_same_reasons(linear) -> None:  # 
     frame, pipeline, reference = linear
     scored = pipeline.transform(frame).withColumn("score", F.col("prediction"))
     exact = {r.person_id: r.reasons for r in with_reasons(scored, pipeline, reference, FEATURES).collect()}
-    above, below = (F.array(*map(F.lit, t)) for t in _texts(reference["columns"], FEATURES))
+    above, below = (F.array(*map(F.lit, t)) for t in _texts(reference["columns"], FEATURES, {}))
     rows = scored.select(
         "person_id", "index_date", "score", vector_to_array(F.col("assembled")).alias("_x"), vector_to_array(F.col("margin"))[0].alias("_margin"),
     ).withColumns({"_usual": F.array(*map(F.lit, reference["medians"])), "_above": above, "_below": below})  # fmt: skip
