@@ -60,7 +60,7 @@ def trained(spark: SparkSession, root: str, model: RiskModel) -> tuple[TrainResu
         started = time.monotonic()
         result = train(
             model, model.examples(lake.read), fingerprint="mark", tracking=tracking, as_of=date(2000, 1, 1), tables={}, release="bench",
-            covariate_names=lake.read(model.covariates.names) if model.covariates else None,
+            covariate_names=model.covariate_names(lake.read),
         )  # fmt: skip
         return result, time.monotonic() - started
 

@@ -119,7 +119,7 @@ def train(run: Run, name: str) -> None:
         if read not in digests:
             digests[read] = digest(run.lake, list(model.tables))
         result = fit(
-            model, model.examples(run.lake.read), covariate_names=covariate_names(run.lake, model),
+            model, model.examples(run.lake.read), covariate_names=model.covariate_names(run.lake.read),
             fingerprint=mark(run.lake, model, as_of, digests[read]), tracking=tracking(run.lake.root), as_of=as_of,
             tables=tables | _silver_versions(run), release=__version__,
         )  # fmt: skip
@@ -130,11 +130,6 @@ def train(run: Run, name: str) -> None:
         run.progress.step(
             "train", model.name, 0, time.monotonic() - started, "" if result.trained else "as before"
         )
-
-
-def covariate_names(lake: DeltaLake, model: RiskModel) -> DataFrame | None:
-    """What the ids of the model's covariates mean; None of a model without."""
-    return lake.read(model.covariates.names) if model.covariates else None
 
 
 def _silver_versions(run: Run) -> dict[str, int]:

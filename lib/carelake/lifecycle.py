@@ -126,7 +126,7 @@ def reproduce(run: Run, run_id: str) -> Reproduced:
     same = was.tags.get("carelake.fingerprint") == learning.mark(lake, model, as_of)
     with tempfile.TemporaryDirectory() as scratch:
         again = train(
-            model, model.examples(lake.read), covariate_names=learning.covariate_names(lake, model), fingerprint="reproduced",
+            model, model.examples(lake.read), covariate_names=model.covariate_names(lake.read), fingerprint="reproduced",
             tracking=Tracking(f"sqlite:///{scratch}/mlflow.db", f"{scratch}/artifacts"), as_of=as_of, tables=was.tables, release=__version__,
         )  # fmt: skip
     known = {k: v for k, v in again.metrics.items() if v == v and abs(v) != float("inf")}

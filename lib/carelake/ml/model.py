@@ -226,6 +226,10 @@ class RiskModel:
         """The column of the dataset by whose levels the score is recalibrated."""
         return f"group_{self.recalibrate_by}" if self.recalibrate_by else None
 
+    def covariate_names(self, read: Read) -> DataFrame | None:
+        """What the ids of its covariates mean; None without covariates."""
+        return read(self.covariates.names) if self.covariates else None
+
     def asked(self, cohort: DataFrame) -> DataFrame:
         """The rows of `cohort` that this model asks about, their `label` as it means it (boolean, NULL open)."""
         rows = cohort if self.task is None else cohort.where(f"task = '{self.task}'")
