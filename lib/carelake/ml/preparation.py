@@ -72,14 +72,13 @@ def varying(train: DataFrame, names: Sequence[str]) -> dict[str, Seen]:
     return {n: found[n] for n in names if n in found}
 
 
-def frequent(train: DataFrame) -> list[str]:
-    """The ids, in order, of covariates that at least 11 persons, and one in a thousand, of the training side have; none without that column.
+def frequent(train: DataFrame, persons: int) -> list[str]:
+    """The ids, in order, of covariates that at least 11 persons, and one in a thousand, of the `persons` of the training side have; none without that column.
 
     A rarer one would tell of persons, in the model's own files, more than of a population.
     """
     if COVARIATES not in train.columns:
         return []
-    persons = train.select("person_id").distinct().count()
     least = max(SMALL_CELL, persons * _LEAST_SHARE)
     found = (
         train.select("person_id", F.explode(COVARIATES).alias("id"))

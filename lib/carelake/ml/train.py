@@ -110,7 +110,7 @@ def train(
     fit_on = settled(weighted, sizes.rows).persist()
     try:
         seen = varying(fit_on, [f.name for f in model.features])
-        present = frequent(fit_on)
+        present = frequent(fit_on, sizes.persons)
         if not seen and not present:
             why = f"none of the {len(model.features)} features varies on the training side"
             return TrainResult(model.name, None, False, why_not=why)

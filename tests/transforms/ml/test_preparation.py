@@ -76,8 +76,8 @@ def test_what_fewer_than_eleven_persons_have_is_no_covariate(spark: SparkSession
     rows = covariates_of(
         spark, *((p, ["1101", "2101"] if p <= 10 else ["1101"]) for p in range(1, 12)), (10, ["2101"])
     )  # 2101: eleven rows, ten persons
-    assert frequent(rows) == ["1101"]
-    assert frequent(rows.drop("covariates")) == []
+    assert frequent(rows, 11) == ["1101"]
+    assert frequent(rows.drop("covariates"), 11) == []
 
 
 def test_platt_scaling_is_the_logistic_regression_on_the_margin_and_gives_a_number(
