@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from carelake.bronze.stream import stamp
+
+if TYPE_CHECKING:
+    from carelake.bronze.parts import Cut
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Found:
     growing: bool = False  # changed between being listed and being read to its end
     text: int = 0  # bytes without compression
     where: str = ""  # the store of the path, see `stream.store`
+    cuts: tuple[Cut, ...] = ()  # where the parts of a large file begin that several tasks read
 
     @property
     def changed(self) -> bool:

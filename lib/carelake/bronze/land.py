@@ -7,9 +7,11 @@ import json
 from collections import Counter
 from dataclasses import replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from carelake.bronze.books import close, landed, quarantine_files
+from carelake.bronze.parts import Cut, part
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.bronze.stream import opened
 from carelake.bronze.table import bronze_table
@@ -35,65 +37,94 @@ _DDL = (
 )
 
 
-def read_units(found: Found, source: Source) -> Iterator[Unit]:
-    """The units of one file; a file that is refused gives one unit that says why."""
+class Piece(NamedTuple):
+    """What one task reads of a file, from a cut to the next (None: to the end): nearly always all of it."""
+
+    of: Found
+    begin: Cut = Cut(0, 0)
+    end: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return (self.of.bytes if self.end is None else self.end) - self.begin.offset
+
+
+def pieces(found: Iterable[Found]) -> list[Piece]:
+    """The files, large ones in parts."""
+    return [
+        Piece(f, begin, after.offset if after else None)
+        for f in found
+        for begin, after in zip_longest(f.cuts or (Cut(0, 0),), f.cuts[1:])
+    ]
+
+
+def read_units(piece: Piece, source: Source) -> Iterator[Unit]:
+    """The units of a file or of a part of it; a file that is refused gives one unit that says why, with its first part."""
+    found = piece.of
     name = source.file_name(found.file)
     kind = source.kind_of_file(name)
+    how = source.divides(name) if found.cuts else None
     try:
         with opened(found.path, found.where, unpack=True) as stream:
-            for unit in source.units(stream, name):
-                kind = unit.kind
-                yield unit
+            if how is None:
+                for unit in source.units(stream, name):
+                    kind = unit.kind
+                    yield unit
+                return
+            own = part(stream, how, piece.begin, piece.end)
+            for unit in source.units(own.stream, name):
+                if unit.byte_offset >= own.begins:
+                    kind = unit.kind
+                    yield unit._replace(
+                        byte_offset=unit.byte_offset + own.offset, record_no=unit.record_no + own.number
+                    )
     except FileProblem as problem:
-        file_kind = problem.kind if problem.kind in source.kinds else kind
-        yield Unit(file_kind, None, None, b"", -1, 0, f"{problem.reason}:{problem.rule}")
+        if piece.begin.offset == 0:
+            file_kind = problem.kind if problem.kind in source.kinds else kind
+            yield Unit(file_kind, None, None, b"", -1, 0, f"{problem.reason}:{problem.rule}")
 
 
-def _batches(found: Iterable[Found], source: Source) -> Iterator[pa.RecordBatch]:
+def _batches(found: Iterable[Piece], source: Source) -> Iterator[pa.RecordBatch]:
+    waiting: list[Unit] = []
+    size = 0
+    for piece in found:
+        for unit in read_units(piece, source):
+            waiting.append(unit)
+            size += len(unit.raw)
+            if size >= BATCH_BYTES or len(waiting) >= BATCH_ROWS:
+                yield _batch(waiting, piece.of)
+                waiting, size = [], 0
+        if piece.of.changed:  # what was read is not what was inspected: `_append` tries again without it
+            raise OSError("a file changed while it was read")
+        if waiting:
+            yield _batch(waiting, piece.of)
+            waiting, size = [], 0
+
+
+def _batch(units: list[Unit], of: Found) -> pa.RecordBatch:
+    """The bronze rows of some units of one file."""
     import pyarrow as pa
 
-    names = [c.split()[0] for c in _DDL.split(", ")]
-    columns: list[list[Any]] = [[] for _ in names]
-    size = 0
-
-    def flush() -> pa.RecordBatch:
-        kind, key, version, content, file, offset, number, header, raw, problem, extract = columns
-        arrays = [
-            pa.array(kind, pa.string()), pa.array(key, pa.string()), pa.array(version, pa.string()),
-            pa.array(content, pa.binary()), pa.array(file, pa.string()), pa.array(offset, pa.int64()),
-            pa.array(number, pa.int64()), pa.array(header, pa.string()),
-            pa.array(raw, pa.binary()).view(pa.string()),  # bytes as sent, valid UTF-8 or not
-            pa.array(problem, pa.string()), pa.array(extract, pa.string()),
-        ]  # fmt: skip
-        for c in columns:
-            c.clear()
-        return pa.RecordBatch.from_arrays(arrays, names=names)
-
-    for f in found:
-        for u in read_units(f, source):
-            row = (
-                u.kind, u.key, u.version_at, hashlib.sha256(u.raw).digest()[:16], f.file,
-                None if u.byte_offset < 0 else u.byte_offset, u.record_no or None, u.header, u.raw, u.problem,
-                f.extract_date,
-            )  # fmt: skip
-            for column, value in zip(columns, row, strict=True):
-                column.append(value)
-            size += len(u.raw)
-            if size >= BATCH_BYTES or len(columns[0]) >= BATCH_ROWS:
-                yield flush()
-                size = 0
-        if f.changed:  # what was read is not what was inspected: `_append` tries again without it
-            raise OSError("a file changed while it was read")
-    if columns[0]:
-        yield flush()
+    kind, key, version, raw, offset, number, problem, header = zip(*units, strict=True)
+    content = [hashlib.sha256(r).digest()[:16] for r in raw]
+    arrays = [
+        pa.array(kind, pa.string()), pa.array(key, pa.string()), pa.array(version, pa.string()),
+        pa.array(content, pa.binary()), pa.repeat(pa.scalar(of.file), len(units)),
+        pa.array([None if o < 0 else o for o in offset], pa.int64()), pa.array([n or None for n in number], pa.int64()),
+        pa.array(header, pa.string()),
+        pa.array(raw, pa.binary()).view(pa.string()),  # bytes as sent, valid UTF-8 or not
+        pa.array(problem, pa.string()), pa.repeat(pa.scalar(of.extract_date, pa.string()), len(units)),
+    ]  # fmt: skip
+    return pa.RecordBatch.from_arrays(arrays, names=[c.split()[0] for c in _DDL.split(", ")])
 
 
 def _frame(
     lake: DeltaLake, sender: Sender, source: Source, found: list[Found], at: datetime, run_id: str
 ) -> DataFrame:
-    """The bronze rows of the files, read in parallel, a large file a task."""
+    """The bronze rows of the files, read in parallel, a large file by several tasks."""
     spark = lake.spark
-    tasks = _balanced(found, 4 * spark.sparkContext.defaultParallelism)
+    tasks = _balanced(pieces(found), 4 * spark.sparkContext.defaultParallelism)
     jobs = spark.sparkContext.parallelize([(i,) for i in range(len(tasks))], len(tasks)).toDF("task int")
 
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -113,14 +144,14 @@ def _frame(
     ).selectExpr("*", f"'{run_id}' AS _run")  # fmt: skip
 
 
-def _balanced(found: list[Found], most: int) -> list[list[Found]]:
-    """Files dealt to tasks, the largest first to the task with the least."""
-    tasks: list[list[Found]] = [[] for _ in range(min(most, len(found)))]
+def _balanced(found: list[Piece], most: int) -> list[list[Piece]]:
+    """Pieces dealt to tasks, the largest first to the task with the least."""
+    tasks: list[list[Piece]] = [[] for _ in range(min(most, len(found)))]
     load = [0] * len(tasks)
-    for f in sorted(found, key=lambda f: (-f.bytes, f.file)):
+    for piece in sorted(found, key=lambda p: (-p.size, p.of.file, p.begin.offset)):
         least = load.index(min(load))
-        tasks[least].append(f)
-        load[least] += f.bytes + 4096
+        tasks[least].append(piece)
+        load[least] += piece.size + 4096
     return tasks
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from carelake.bronze.found import Found
+from carelake.bronze.parts import PART, Cutter
 from carelake.bronze.source import FileProblem, base_name
 from carelake.bronze.stream import opened, stamp, store
 from carelake.core.storage import Entry, Storage, is_local
@@ -79,6 +80,7 @@ def inspect(entry: Entry, source: Source, extract_date: date | None, where: str 
     problem: str | None = None
     head = b""
     inflate: Any = None
+    cutter: Cutter | None = None
     inflated = size = 0
     before = stamp(entry.path, where)
     try:
@@ -86,6 +88,12 @@ def inspect(entry: Entry, source: Source, extract_date: date | None, where: str 
             packed = raw.read(2)
             digest.update(packed)
             inflate = zlib.decompressobj(wbits=31) if packed == b"\x1f\x8b" else None
+            how = (
+                source.divides(source.file_name(entry.name))
+                if inflate is None and entry.size > PART
+                else None
+            )
+            cutter = Cutter(how) if how else None
             chunk = packed
             while chunk:
                 size += len(chunk)
@@ -97,6 +105,8 @@ def inspect(entry: Entry, source: Source, extract_date: date | None, where: str 
                         problem = "F_BOMB:inflation_ratio"
                 elif len(head) < 4096:
                     head += chunk[:4096]
+                if cutter:
+                    cutter.feed(chunk)
                 chunk = raw.read(1 << 20)
                 digest.update(chunk)
             if inflate is not None and problem is None and not inflate.eof:
@@ -116,8 +126,9 @@ def inspect(entry: Entry, source: Source, extract_date: date | None, where: str 
         day = _told(entry, source.dated, source.file_name(entry.name), where)
     text = inflated if inflate is not None else size
     found = Found(
-        entry.path, entry.name, entry.size, digest.hexdigest(), problem, day, before, where=where, text=text
-    )
+        entry.path, entry.name, entry.size, digest.hexdigest(), problem, day, before, where=where, text=text,
+        cuts=cutter.cuts if cutter else (),
+    )  # fmt: skip
     return replace(found, growing=found.changed or before is None or before[0] != entry.size)
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+    from carelake.bronze.parts import Divides
     from carelake.core.table import Table
 
 
@@ -85,6 +86,8 @@ class Source:
     dated: Callable[[BinaryIO, str], str | None] | None = None
     # What names a file, from its path below the one given: of a format whose files may be folders of parts, not the last name.
     file_name: Callable[[str], str] = base_name
+    # How a large file of this name is divided among tasks; None: what a record is depends on those before it.
+    divides: Callable[[str], Divides | None] = lambda name: None
     # Files are the tables of a CDM, kept as they are (silver/omop/brought.py); such a sender has its lake to itself.
     brings_cdm: bool = False
     # Kinds of which all versions are mapped, not the latest alone.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 
 MAX_RECORD = 16 << 20  # bytes; a longer line is no record of a table
 MAX_JOINED = 1000  # lines that one quoted record may span before its opening quote is held to be stray
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_BLOCK = 1 << 20  # bytes that are read at once
+_CONTROLS = bytes({*range(0x20)} - {0x09, 0x0A, 0x0D})
 _OTHER_FORMATS = (
     b"%PDF",
     b"PK\x03\x04",
@@ -36,10 +36,10 @@ Refuse = Callable[[str, str], Exception]
 
 
 class Record(NamedTuple):
-    """One record: its exact bytes without line end, its values by normalised column name, and what is wrong with it."""
+    """One record: its exact bytes without line end, the values of the columns asked for, and what is wrong with it."""
 
     raw: bytes
-    values: dict[str, str]  # empty when the record cannot be split
+    values: list[str]  # trimmed; blank when the file has no such column or the record cannot be split
     byte_offset: int
     record_no: int
     problem: str | None
@@ -48,7 +48,8 @@ class Record(NamedTuple):
 
 class _Line(NamedTuple):
     offset: int
-    text: bytes
+    text: bytes  # without its line feed
+    clean: bool  # it stands in a block that is UTF-8 without control characters
 
 
 def normal(name: str) -> str:
@@ -57,52 +58,113 @@ def normal(name: str) -> str:
 
 
 def records(
-    stream: BinaryIO, *, sep: str, quoted: bool, required: Sequence[str], refuse: Refuse
+    stream: BinaryIO,
+    *,
+    sep: str,
+    quoted: bool,
+    columns: Sequence[str],
+    refuse: Refuse,
+    required: Sequence[str] | None = None,
 ) -> Iterator[Record]:
-    """Split a decompressed stream into records after its header line.
+    """Split a decompressed stream into records after its header line, with the values of `columns`.
 
-    `required` names columns without which the file is refused; an alternative is written `A|B`. `refuse` makes the
-    exception of a file refused whole, from an F_ class and a rule. A record with an odd number of quotes goes on in
-    the next line; where that gives no whole record, its line alone is R_SYNTAX and reading goes on after it.
+    `required` (default: `columns`) names columns without which the file is refused; alternatives are written `A|B`, the first
+    that the file has counts. `refuse` makes the exception of a file refused whole, from an F_ class and a rule. A record with
+    an odd number of quotes goes on in the next line; where that gives no whole record, its line alone is R_SYNTAX and reading
+    goes on after it.
     """
-    lines = _lines(stream, refuse)
-    first = next((line for line in lines if line.text.strip()), None)
+    again: deque[_Line] = deque()
+    lines = _lines(stream, refuse, again)
+    first = next((line for line in lines if line is None or line.text.strip()), None)
     if first is None:
         raise refuse("F_EMPTY", "no_line")
-    header, names = _header(_bare(first.text), sep, quoted, required, refuse)
+    header, names = _header(
+        first.text.removesuffix(b"\r"), sep, quoted, columns if required is None else required, refuse
+    )
+    places = [
+        next((names.index(normal(c)) for c in wanted.split("|") if normal(c) in names), None)
+        for wanted in columns
+    ]
+    width, mark = len(names), sep.encode()
+    splits = max((p + 1 for p in places if p is not None), default=0)
     number = 0
-    found = _joined(lines, sep, len(names)) if quoted else ((n.offset, n.text, None) for n in lines)
-    for offset, line, syntax in found:
-        raw = _bare(line)
-        if not raw.strip():
+    for line in lines:
+        if line is None:
+            return
+        offset, raw, clean = line
+        problem: str | None = None
+        odd = quoted and b'"' in raw
+        if odd and raw.count(b'"') % 2:
+            raw, problem = _joined(line, lines, again, sep, width)
+        if raw.endswith(b"\r"):
+            raw = raw[:-1]
+        if not raw or raw.isspace():
             continue
         number += 1
-        problem, values = (syntax, list[str]()) if syntax else _split(raw, sep, quoted)
-        if problem is None and len(values) != len(names):
+        if (
+            clean and not odd and raw.count(mark) + 1 == width
+        ):  # nearly all: only what is asked for is taken out
+            parts = raw.split(mark, splits)
+            picked = ["" if p is None else parts[p].decode().strip() for p in places]
+            yield Record(raw, picked, offset, number, None, header)
+            continue
+        values = list[str]()
+        if problem is None:
+            problem, values = _split(raw, sep, quoted)
+        if problem is None and len(values) != width:
             problem = "R_FIELD_COUNT:columns"
-        named = dict(zip(names, values, strict=False)) if values else {}
-        yield Record(raw, named, offset, number, problem, header)
+        picked = ["" if p is None or p >= len(values) else values[p].strip() for p in places]
+        yield Record(raw, picked, offset, number, problem, header)
 
 
-def _lines(stream: BinaryIO, refuse: Refuse) -> Iterator[_Line]:
-    """Lines with their ends, without a byte order mark."""
-    offset = 0
-    while line := stream.readline(MAX_RECORD):
-        if len(line) == MAX_RECORD and not line.endswith(b"\n"):
-            raise refuse("F_SYNTAX", "line_too_long")
-        start = offset
-        offset += len(line)
-        if start == 0:
-            if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+def _lines(stream: BinaryIO, refuse: Refuse, again: deque[_Line]) -> Iterator[_Line | None]:
+    """Lines without a byte order mark, before each next one those that were put back into `again`; None after the last."""
+    for offset, block in _blocks(stream, refuse):
+        clean = _clean(block)
+        for text in block.split(b"\n"):
+            yield _Line(offset, text, clean)
+            while again:
+                yield again.popleft()
+            offset += len(text) + 1
+    while True:
+        yield None
+        while again:
+            yield again.popleft()
+
+
+def _blocks(stream: BinaryIO, refuse: Refuse) -> Iterator[tuple[int, bytes]]:
+    """Whole lines, some at a time, with their offset; the line feed at the end of a block is left out."""
+    offset, rest = 0, b""
+    while read := stream.read(_BLOCK):
+        begun = not offset and not rest
+        rest += read
+        if begun:
+            if rest.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 raise refuse("F_ENCODING", "utf16")
-            if line.startswith(codecs.BOM_UTF8):
-                line, start = line[3:], 3
-        yield _Line(start, line)
+            if rest.startswith(codecs.BOM_UTF8):
+                offset, rest = 3, rest[3:]
+        first = rest.find(b"\n")
+        if (
+            first if first >= 0 else len(rest)
+        ) >= MAX_RECORD:  # of the lines only the first can have come in many reads
+            raise refuse("F_SYNTAX", "line_too_long")
+        end = rest.rfind(b"\n")
+        if end >= 0:
+            yield offset, rest[:end]
+            offset, rest = offset + end + 1, rest[end + 1 :]
+    if rest:
+        yield offset, rest
 
 
-def _bare(line: bytes) -> bytes:
-    """A line without its end."""
-    return line.removesuffix(b"\n").removesuffix(b"\r")
+def _clean(block: bytes) -> bool:
+    """Whether it is UTF-8 without control characters."""
+    if len(block.translate(None, _CONTROLS)) != len(block):
+        return False
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _header(
@@ -132,7 +194,7 @@ def _split(raw: bytes, sep: str, quoted: bool) -> tuple[str | None, list[str]]:
         text = raw.decode()
     except UnicodeDecodeError:
         return "R_ENCODING:utf8", []
-    if _CONTROL.search(raw):
+    if len(raw.translate(None, _CONTROLS)) != len(raw):
         return "R_CONTROL_CHAR:control", text.split(sep)
     if not quoted or '"' not in text:
         return None, text.split(sep)
@@ -142,26 +204,22 @@ def _split(raw: bytes, sep: str, quoted: bool) -> tuple[str | None, list[str]]:
         return "R_SYNTAX:quotes", []
 
 
-def _joined(lines: Iterator[_Line], sep: str, width: int) -> Iterator[tuple[int, bytes, str | None]]:
-    """Records of quoted text, which may hold line ends inside quotes; a stray quote spoils its own line only."""
-    waiting: deque[_Line] = deque()
-    while (line := waiting.popleft() if waiting else next(lines, None)) is not None:
-        if line.text.count(b'"') % 2 == 0:
-            yield line.offset, line.text, None
-            continue
-        parts, quotes = [line], line.text.count(b'"')
-        while quotes % 2 and len(parts) < MAX_JOINED:
-            following = waiting.popleft() if waiting else next(lines, None)
-            if following is None:
-                break
-            parts.append(following)
-            quotes += following.text.count(b'"')
-        whole = b"".join(p.text for p in parts)
-        if quotes % 2 == 0 and len(_split(_bare(whole), sep, quoted=True)[1]) == width:
-            yield line.offset, whole, None
-        else:
-            yield line.offset, line.text, "R_SYNTAX:quotes"
-            waiting.extendleft(reversed(parts[1:]))
+def _joined(
+    line: _Line, lines: Iterator[_Line | None], again: deque[_Line], sep: str, width: int
+) -> tuple[bytes, str | None]:
+    """A record of quoted text that begins in this line and holds line ends inside quotes; a stray quote spoils its own line only."""
+    parts, quotes = [line], line.text.count(b'"')
+    while quotes % 2 and len(parts) < MAX_JOINED:
+        following = next(lines)
+        if following is None:
+            break
+        parts.append(following)
+        quotes += following.text.count(b'"')
+    whole = b"\n".join(p.text for p in parts)
+    if quotes % 2 == 0 and len(_split(whole.removesuffix(b"\r"), sep, quoted=True)[1]) == width:
+        return whole, None
+    again.extendleft(reversed(parts[1:]))
+    return line.text, "R_SYNTAX:quotes"
 
 
 def fields(records: DataFrame, columns: Sequence[str], *, sep: str, quoted: bool) -> DataFrame:

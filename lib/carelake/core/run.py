@@ -235,13 +235,15 @@ def run_plan(
     also: Callable[[Step], tuple[str, ...]] = lambda step: (),
     part: Callable[[Step], Part | None] = lambda step: None,
 ) -> list[StepResult]:
-    """Run the steps as soon as what they read is there, `threads` at a time. The first error ends the plan.
+    """Run the steps as soon as what they read is there, `threads` at a time, those first for which most others wait. The first
+    error ends the plan.
 
     `skip` gives the result of a step that need not run, `part` what of its table is made anew when that is not all.
     """
     waiting = {s.name: s for s in steps}
     done: dict[str, StepResult] = {}
     running: dict[Future[StepResult], str] = {}
+    behind = _behind(steps)
 
     def work(step: Step) -> StepResult:
         return skip(step) or run_step(step, lake, context, also(step), part(step))
@@ -254,7 +256,7 @@ def run_plan(
                 for s in waiting.values()
                 if not any(t.name in waiting or t.name in running.values() for t in s.reads)
             ]
-            for s in ready:
+            for s in sorted(ready, key=lambda s: -behind[s.name])[: threads - len(running)]:
                 del waiting[s.name]
                 running[pool.submit(_in_thread, work, s)] = s.name
             if not running:
@@ -273,6 +275,20 @@ def run_plan(
         raise
     pool.shutdown()
     return [done[s.name] for s in steps]
+
+
+def _behind(steps: list[Step]) -> dict[str, int]:
+    """For each step how many others wait for it, those that wait for these among them."""
+    readers: dict[str, list[str]] = {s.name: [o.name for o in steps if s.writes in o.reads] for s in steps}
+
+    def waiting(name: str, seen: set[str]) -> set[str]:
+        for reader in readers[name]:
+            if reader not in seen:
+                seen.add(reader)
+                waiting(reader, seen)
+        return seen
+
+    return {name: len(waiting(name, set())) for name in readers}
 
 
 def _in_thread(work: Callable[[Step], StepResult], step: Step) -> StepResult:

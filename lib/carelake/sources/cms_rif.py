@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
+from carelake.bronze.parts import Divides
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.core.delimited import records
 from carelake.silver.conformed.claim import CLAIM
@@ -76,8 +77,8 @@ def units(stream: BinaryIO, name: str) -> Iterator[Unit]:
     kind = named[1]
     key = _KEYS[kind]
     required = ("BENE_ID", *[c for c in key if c != "BENE_ID"])
-    for record in records(stream, sep="|", quoted=False, required=required, refuse=FileProblem):
-        parts = [record.values.get(c, "").strip() for c in key]
+    for record in records(stream, sep="|", quoted=False, columns=key, required=required, refuse=FileProblem):
+        parts = record.values
         needed = parts[:1] if kind == "beneficiary_history" else parts
         problem = record.problem or (None if all(needed) else "R_ID:key_missing")
         natural = "|".join(parts) if all(needed) else None
@@ -92,6 +93,7 @@ SOURCE = Source(
     files=tuple(pattern for kind in _KEYS for pattern in (f"{kind}.csv", f"{kind}_*.csv")),
     units=units,
     kinds=frozenset(_KEYS),
+    divides=lambda name: Divides(head=1, quoted=False),
     not_records=(
         "export_summary*.csv",
         "missing_codes*.csv",

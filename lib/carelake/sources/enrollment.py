@@ -19,10 +19,12 @@ _KEY = ("account_source", "account_id", "person_source", "person_id")
 
 def units(stream: BinaryIO, name: str) -> Iterator[Unit]:
     """Statements of an enrolment file; the key is account, patient and first day (an account may change hands)."""
-    for record in records(stream, sep=",", quoted=True, required=_KEY, refuse=FileProblem):
-        parts = [record.values.get(c.upper(), "").strip() for c in _KEY]
+    for record in records(
+        stream, sep=",", quoted=True, columns=(*_KEY, "start_date"), required=_KEY, refuse=FileProblem
+    ):
+        *parts, begun = record.values
         problem = record.problem or (None if all(parts) else "R_ID:key_missing")
-        key = "|".join([*parts, record.values.get("START_DATE", "").strip()]) if all(parts) else None
+        key = "|".join([*parts, begun]) if all(parts) else None
         yield Unit(
             "enrollment", key, None, record.raw, record.byte_offset, record.record_no, problem, record.header
         )

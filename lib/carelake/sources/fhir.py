@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from carelake.bronze.parts import Divides
 from carelake.bronze.source import Source
 from carelake.silver.conformed import clock
 from carelake.silver.conformed.encounter import ENCOUNTER, elective
@@ -16,7 +17,7 @@ from carelake.silver.conformed.provider import PROVIDER
 from carelake.sources import fhir_parties as parties
 from carelake.sources import fhir_plans as plans
 from carelake.sources import fhir_shapes as f
-from carelake.sources.fhir_reader import RESOURCES, extract_date, units
+from carelake.sources.fhir_reader import PEEK, RESOURCES, extract_date, units
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -26,6 +27,7 @@ SOURCE = Source(
     doc="FHIR R4 resources as NDJSON. Every resource type lands; the types without a mapping are excluded by rule.",
     files=("*.ndjson", "*.jsonl"),
     units=units,
+    divides=lambda name: Divides(head=PEEK, quoted=False),
     kinds=RESOURCES | {"unknown"},
     not_records=("log.ndjson", "parameters.json", "manifest.json", "export*.json", "*error*.ndjson"),
     extract_date=extract_date,

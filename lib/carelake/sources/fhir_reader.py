@@ -23,7 +23,7 @@ _ID = re.compile(r"[A-Za-z0-9.-]{1,64}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _EPOCH_IN_NAME = re.compile(r"\.(1[0-9]{12})\.")
 _NOT_A_RECORD = frozenset({"OperationOutcome", "Parameters"})  # of the exchange, not of a person or a place
-_PEEK = 20  # lines on which a file is recognised as NDJSON or not
+PEEK = 20  # lines on which a file is recognised as NDJSON or not
 
 RESOURCES = frozenset(
     """
@@ -59,7 +59,7 @@ def units(stream: BinaryIO, name: str) -> Iterator[Unit]:
     of_file = re.match(r"[A-Za-z]+", PurePosixPath(name).name)
     kind = of_file.group() if of_file and of_file.group() in RESOURCES else "unknown"
     try:
-        head = list(islice(found, _PEEK))
+        head = list(islice(found, PEEK))
         if refusal := _other_format(head):
             raise FileProblem(*refusal, kind)
         for line in chain(head, found):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
+from carelake.bronze.parts import Divides
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.core.delimited import fields, records
 from carelake.silver.conformed.sample import SAMPLE
@@ -42,18 +43,24 @@ def units(stream: BinaryIO, name: str) -> Iterator[Unit]:
     kind = _KINDS.get(name.lower().rsplit("/", 1)[-1].split(".")[0].removesuffix("_merged"))
     if kind is None:
         raise FileProblem("F_WRONG_FORMAT", "file_name")
+    required = ("Id", "|".join(_TIMES[kind]))
     for record in records(
-        stream, sep=",", quoted=True, required=("Id", "|".join(_TIMES[kind])), refuse=FileProblem
+        stream,
+        sep=",",
+        quoted=True,
+        columns=("Id", "LogId", *_TIMES[kind]),
+        required=required,
+        refuse=FileProblem,
     ):
-        account = record.values.get("ID", "").strip()
-        times = [record.values[c].strip() for c in _TIMES[kind] if record.values.get(c, "").strip()]
+        account, log, *found = record.values
+        times = [t for t in found if t]
         when = " ".join(times if kind.startswith("hourly") else times[:1])
         problem = (
             record.problem
             or (None if account else "R_ID:Id_missing")
             or (None if when else "R_DATE:time_missing")
         )
-        parts = [account, when, record.values.get("LOGID", "").strip()]
+        parts = [account, when, log]
         key = "|".join(p for p in parts if p) if account and when else None
         yield Unit(kind, key, None, record.raw, record.byte_offset, record.record_no, problem, record.header)
 
@@ -64,6 +71,7 @@ SOURCE = Source(
     files=tuple(pattern for kind in _KINDS for pattern in (f"{kind}.csv", f"{kind}_merged.csv")),
     units=units,
     kinds=frozenset(_TIMES),
+    divides=lambda name: Divides(head=1, quoted=True),
 )
 
 

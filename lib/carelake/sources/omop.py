@@ -14,6 +14,7 @@ import io
 import math
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from carelake.bronze.parts import Divides
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.core.delimited import normal, records
 
@@ -60,15 +61,15 @@ def units(stream: BinaryIO, name: str) -> Iterator[Unit]:
     if name.lower().endswith(".parquet"):
         yield from _parquet(stream, kind)
         return
-    for record in records(stream, sep=",", quoted=True, required=KEYS[kind], refuse=FileProblem):
-        key = _key(kind, record.values)
+    for record in records(stream, sep=",", quoted=True, columns=KEYS[kind], refuse=FileProblem):
+        key = _key(record.values)
         problem = record.problem or (None if key else "R_ID:key_missing")
         yield Unit(kind, key, None, record.raw, record.byte_offset, record.record_no, problem, record.header)
 
 
-def _key(kind: str, values: dict[str, str]) -> str | None:
-    """The primary key; a whole number is the same whether it was written 6 or 6.0."""
-    parts = [values.get(normal(c), "").strip().removesuffix(".0") for c in KEYS[kind]]
+def _key(values: Iterable[str]) -> str | None:
+    """The primary key of its columns' values; a whole number is the same whether it was written 6 or 6.0."""
+    parts = [v.strip().removesuffix(".0") for v in values]
     return "|".join(parts) if all(parts) else None
 
 
@@ -83,10 +84,11 @@ def _parquet(stream: BinaryIO, kind: str) -> Iterator[Unit]:
         for wanted in KEYS[kind]:
             if normal(wanted) not in columns:
                 raise FileProblem("F_HEADER", f"{wanted}_missing")
+        places = [columns.index(normal(c)) for c in KEYS[kind]]
         number = 0
         for batch in file.iter_batches(_ROWS):
             for row in zip(*[_texts(c) for c in batch.columns], strict=True):
-                raw, key = _line(row), _key(kind, dict(zip(columns, row, strict=True)))
+                raw, key = _line(row), _key(row[p] for p in places)
                 problem = None if key else "R_ID:key_missing"
                 yield Unit(kind, key, None, raw.encode(), number, number + 1, problem, header)
                 number += 1
@@ -147,6 +149,7 @@ SOURCE = Source(
     files=tuple(f"{table}.{ending}" for table in KEYS for ending in ("csv", "parquet")),
     units=units,
     kinds=frozenset(KEYS),
+    divides=lambda name: None if name.lower().endswith(".parquet") else Divides(head=1, quoted=True),
     file_name=file_name,
     dated=dated,
     brings_cdm=True,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, BinaryIO
 
+from carelake.bronze.parts import Divides
 from carelake.bronze.source import FileProblem, Source, Unit
 from carelake.core.delimited import fields, records
 from carelake.silver.conformed import clock, us_state
@@ -61,23 +62,28 @@ def units(stream: BinaryIO, name: str) -> Iterator[Unit]:
     if named is None:
         raise FileProblem("F_WRONG_FORMAT", "file_name")
     kind = named[1]
+    columns = _KEYS[kind]
+    needed = [n for n, c in enumerate(columns) if c not in _MAY_BE_BLANK]
     block, seen = ["", ""], dict[str, int]()
-    for record in records(stream, sep=",", quoted=True, required=_KEYS[kind], refuse=FileProblem):
-        parts = [_value(record.values, column) for column in _KEYS[kind]]
-        whole = all(p or c in _MAY_BE_BLANK for p, c in zip(parts, _KEYS[kind], strict=True))
-        problem = record.problem or (None if whole else "R_ID:key_missing")
+    for raw, parts, offset, number, wrong, header in records(
+        stream, sep=",", quoted=True, columns=columns, refuse=FileProblem
+    ):
+        whole = all(parts[n] for n in needed)
         key = "|".join(parts) if whole else None
-        if key and _KEYS[kind] is _OF_ENCOUNTER:
+        if key and columns is _OF_ENCOUNTER:
             if block != parts[:2]:  # an encounter's rows stand together: nothing more has to be remembered
                 block, seen = parts[:2], {}
             seen[key] = seen.get(key, 0) + 1
             key = key if seen[key] == 1 else f"{key}|{seen[key]}"
-        yield Unit(kind, key, None, record.raw, record.byte_offset, record.record_no, problem, record.header)
+        yield Unit(
+            kind, key, None, raw, offset, number, wrong or (None if whole else "R_ID:key_missing"), header
+        )
 
 
-def _value(values: dict[str, str], column: str) -> str:
-    """The value of the first alternative that the file has."""
-    return next((values[c].strip() for c in column.split("|") if c in values), "")
+def divides(name: str) -> Divides | None:
+    """Rows with an id of their own, which depend on no other row: the largest files among them."""
+    named = _NAME.match(name.lower().rsplit("/", 1)[-1])
+    return None if named is None or _KEYS[named[1]] is _OF_ENCOUNTER else Divides(head=1, quoted=True)
 
 
 SOURCE = Source(
@@ -87,6 +93,7 @@ SOURCE = Source(
     units=units,
     kinds=frozenset(_KEYS),
     versions_kept=frozenset({"patients"}),
+    divides=divides,
 )
 
 SOURCE.mapping(

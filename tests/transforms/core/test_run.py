@@ -3,7 +3,7 @@
 import pytest
 
 from carelake.core.run import Context, fingerprint, run_plan, run_step
-from carelake.core.step import AS_OF, step
+from carelake.core.step import AS_OF, Step, step
 from carelake.core.table import Check, Field, Table
 from tests.helpers.dict_lake import DictLake
 from tests.helpers.tables import rows
@@ -80,6 +80,24 @@ def test_a_plan_runs_each_step_after_what_it_reads_and_skips_what_it_is_told(giv
     assert rows(given.frames[NEXT.name], "id") == [(1,), (6,)]
     again = run_plan([made], given, _context([]), threads=1, skip=lambda s: done[1])
     assert again == [done[1]] and given.versions[OUT.name] == 0
+
+
+def test_of_the_steps_that_are_ready_the_one_comes_first_for_which_most_wait(given):
+    called = []
+
+    def noted(name, reads):
+        writes = Table(f"gold/{name}", "One row per id.", (Field("id", "bigint", "An id"),), ("id",))
+
+        def transform(read):
+            called.append(name)
+            return read.select("id")
+
+        return Step(writes, {"read": reads}, transform, name)
+
+    alone, followed = noted("alone", IN), noted("followed", IN)
+    last = noted("last", followed.writes)
+    run_plan([alone, followed, last], given, _context([]), threads=1)
+    assert called == ["followed", "alone", "last"]
 
 
 def test_an_error_of_one_step_ends_the_plan(given):
