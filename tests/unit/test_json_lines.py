@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carelake.core import json_lines
 from carelake.core.json_lines import LineTooLong, is_wide, lines, parse
@@ -56,6 +59,12 @@ def test_a_line_without_end_does_not_fill_the_memory(monkeypatch: pytest.MonkeyP
         (b"[" * 100 + b"]" * 100, True, None),
         (b"[" * 101 + b"]" * 101, True, "R_TOO_DEEP:nesting"),
         (b"[" * 9000 + b"]" * 9000, True, "R_TOO_DEEP:nesting"),
+        (b'{"a":' * 100 + b"1" + b"}" * 100, True, None),
+        (b'[{"a":' * 51 + b"1" + b"}]" * 51, True, "R_TOO_DEEP:nesting"),
+        (b'{"a":[' + b",".join([b"[{}]"] * 200) + b"]}", True, None),
+        (b'{"a": 1.50, "b": 1E2, "a": ":"}', True, "R_SYNTAX:duplicate_key"),
+        (b'{"a:": 1.50, "b": ":::"}', True, None),
+        (b'{"a":01}', True, "R_SYNTAX:not_json"),
         (b'["' + b"[" * 200 + b'"]', True, None),
     ],
 )
@@ -70,3 +79,33 @@ def test_wide_encodings_are_recognised() -> None:
         and is_wide("{}".encode("utf-32"))
     )
     assert not is_wide(b'{"a":1}')
+
+
+class _Pairs(list[tuple[str, object]]):
+    """An object whose keys may come twice."""
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.lists(st.tuples(st.text(max_size=2), inner), max_size=3).map(_Pairs),
+    max_leaves=8,
+)  # fmt: skip
+
+
+def _written(value: object, gap: str) -> str:
+    if isinstance(value, _Pairs):
+        return "{" + ",".join(f"{json.dumps(k)}:{gap}{_written(v, gap)}" for k, v in value) + "}"
+    if isinstance(value, list):
+        return "[" + f",{gap}".join(_written(v, gap) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+@given(_VALUES, st.sampled_from(["", " "]), st.integers(0, 60), st.binary(max_size=2), st.integers(0, 2))
+def test_the_fast_parser_says_what_the_strict_one_says_or_nothing(
+    value: object, gap: str, at: int, planted: bytes, over: int
+) -> None:
+    text = _written(value, gap).encode("utf-8", "surrogatepass")
+    for raw in (text, text[:at] + planted + text[at + over :]):
+        quick = json_lines._quickly(raw)
+        if quick is not None:
+            assert repr(quick) == repr(json_lines._strictly(raw, ended=True))

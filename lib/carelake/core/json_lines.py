@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -81,6 +83,37 @@ def parse(raw: bytes, *, ended: bool = True) -> Parsed:
 
     `ended` False says that the file stops here, so that what cannot be parsed was cut.
     """
+    return _quickly(raw) or _strictly(raw, ended)
+
+
+def _quickly(raw: bytes) -> Parsed | None:
+    """What a fast parser says of a text without escapes; None where only the strict one knows.
+
+    Of a key that comes twice it keeps the last, so what it read is written again: as many keys as were sent say that none did.
+    """
+    if b"\\" in raw:
+        return None
+    try:
+        value = _FAST.decode(raw)
+        again = _WRITER.encode(value)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if again != raw and (b"\\" in again or _unquoted(again).count(b":") != _unquoted(raw).count(b":")):
+        return None
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+        left = _unquoted(raw).translate(_ONE_KIND, _NO_BRACKET)
+        for _ in range(MAX_DEPTH):  # each time the innermost level goes
+            left = left.replace(b"[]", b"")
+        return Parsed(value, "R_TOO_DEEP:nesting" if left else None)
+    return Parsed(value)
+
+
+def _unquoted(raw: bytes) -> bytes:
+    """A JSON text without escapes, without what stands in quotes."""
+    return b"".join(raw.split(b'"')[::2])
+
+
+def _strictly(raw: bytes, ended: bool) -> Parsed:
     try:
         text = raw.decode()
         value = _DECODER.decode(text)
@@ -136,5 +169,8 @@ def _depth(text: str) -> int:
     return deepest
 
 
-# The standard library's parser: with the key check it reads 120 MB/s, and it is there on every machine.
+_FAST, _WRITER = msgspec.json.Decoder(), msgspec.json.Encoder()
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKET = bytes(set(range(256)) - set(b"{}[]"))
+# The standard library's parser, with the check of keys: some 60 MB/s, a quarter of the other.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
