@@ -1,6 +1,6 @@
 """What OHDSI's ETL-Synthea v5.4 does with Synthea's CSV, written for DuckDB in memory: the yardstick of docs/architecture.md.
 
-    python -m bench.etl_synthea SYNTHEA_CSV VOCABULARY [--write FOLDER] [--ours]
+    python -m bench.etl_synthea SYNTHEA_CSV VOCABULARY [--write FOLDER] [--ours [--copies N]]
 
 The statements are our own, after reading theirs (inst/sql/sql_server/cdm_version/v540); the rows are the same, faults
 included: tests/parity/test_etl_synthea_on_duckdb.py holds them against what ETL-Synthea itself made. It reads the files,
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from bench.population import copied
 from bench.process import run
 from carelake.silver.conformed.us_state import LETTERS
 
@@ -367,9 +368,22 @@ def main(argv: list[str]) -> int:
     p.add_argument(
         "--ours", action="store_true", help="measure it and carelake on the same files, as a row of a table"
     )
+    p.add_argument(
+        "--copies",
+        type=int,
+        default=1,
+        metavar="N",
+        help="with --ours: the files N times over, under other ids",
+    )
     given = p.parse_args(argv)
     if given.ours:
-        print(beside(given.synthea, given.vocabulary))
+        with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+            files = (
+                given.synthea
+                if given.copies == 1
+                else copied(given.synthea, Path(scratch, "csv"), given.copies)
+            )
+            print(beside(files, given.vocabulary))
         return 0
     started = time.monotonic()
     db = build(given.synthea, given.vocabulary)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import sys
+from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING
 
 from bench.process import ROOT, MeasureError, run
@@ -17,6 +19,8 @@ BYTES_A_PATIENT = 8 << 20  # about 4 MB of FHIR, CSV and RIF, and as much again 
 BYTES_AT_LEAST = 2 << 30
 # With RIF, Synthea counts people with Medicare alone until it has as many as asked for: of all ages, every 4.3rd (427 people for 100).
 PEOPLE_FOR_EACH = 4.3
+_UUID = re.compile(rb"([0-9a-f]{2})([0-9a-f]{6}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
+_WHO = ("DRIVERS", "PASSPORT", "FIRST", "MIDDLE", "LAST", "MAIDEN", "ADDRESS")
 SENDERS = {"fhir": "fhir", "cms_rif": "bfd"}  # sender → Synthea's folder
 
 
@@ -65,3 +69,37 @@ def some_people(csv_folder: Path, into: Path, people: int) -> Path:
             writer.writerow(names)
             writer.writerows(row for row in rows if place is None or row[place] in kept)
     return into
+
+
+def copied(csv_folder: Path, into: Path, copies: int) -> Path:
+    """Synthea's CSV so many times over: each copy has other ids, and its people other numbers, names and streets, so that
+    nobody is taken for their copy. The first copy is the original.
+    """
+    into.mkdir(parents=True)
+    for file in sorted(csv_folder.glob("*.csv")):
+        with (into / file.name).open("wb") as out:
+            for nth in range(copies):
+                ids = {b"%02x" % n: b"%02x" % (n ^ nth) for n in range(256)}
+                with file.open("rb") as text:
+                    header = text.readline()
+                    if nth == 0:
+                        out.write(header)
+                    columns = header.decode().strip().split(",")
+                    for line in text:
+                        other = _UUID.sub(lambda m, ids=ids: ids[m[1]] + m[2], line)
+                        out.write(
+                            _someone_else(other, columns, nth) if file.name == "patients.csv" else other
+                        )
+    return into
+
+
+def _someone_else(line: bytes, columns: list[str], nth: int) -> bytes:
+    """A patient's row under other numbers, names and street: letters and digits so many places further."""
+    letters = ascii_lowercase + ascii_uppercase
+    moved = "".join(a[nth % 26 :] + a[: nth % 26] for a in (ascii_lowercase, ascii_uppercase))
+    digits = "0123456789"[nth % 10 :] + "0123456789"[: nth % 10]
+    table = str.maketrans(letters + "0123456789", moved + digits)
+    values = dict(zip(columns, line.decode().rstrip("\n").split(","), strict=True))
+    values |= {c: values[c].translate(table) for c in _WHO}
+    values["SSN"] = f"{int(values['SSN'][:3]) - nth}{values['SSN'][3:]}"
+    return (",".join(values.values()) + "\n").encode()
