@@ -21,7 +21,11 @@ DELTA = "org.apache.spark.sql.delta"
 
 
 def delta_log(session: SparkSession, path: str) -> Any:
-    """Delta's own view of the table in a folder."""
+    """Delta's own view of the table in a folder, for the calling thread.
+
+    What Delta does after a commit (its checkpoint, statistics) asks for the thread's session, which only Spark's own calls set.
+    """
+    java(session, "org.apache.spark.sql.SparkSession").setActiveSession(session._jsparkSession)
     return java(session, f"{DELTA}.DeltaLog").forTable(session._jsparkSession, path)
 
 

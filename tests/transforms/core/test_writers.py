@@ -55,6 +55,24 @@ def _while_read(lake, work):
     return made, seen
 
 
+def test_a_thread_that_did_nothing_before_has_the_session_when_it_commits(lake, spark):
+    """What Delta does after a commit asks the thread for its session, now and then: a landing was written and reported as failed."""
+    sessions = spark._jvm.org.apache.spark.sql.SparkSession
+    asked = []
+
+    def one(_):
+        rows = _batch(spark, "in a thread")
+        sessions.clearActiveSession()  # as a thread of the JVM begins whose parent had none
+        mine = DeltaLake(
+            spark, lake.root, guard=lambda: asked.append(sessions.getActiveSession().isDefined())
+        )
+        return mine.append(NUMBERS, rows, {}).rows
+
+    with ThreadPoolExecutor(1) as pool:
+        assert list(pool.map(one, range(1))) == [ROWS]
+    assert asked == [True]
+
+
 @pytest.mark.parametrize("each", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_appends_of_four_threads_all_land_once_and_readers_see_whole_batches(lake, each):
     def one(writer):
