@@ -182,12 +182,19 @@ class DeltaLake:
             done = commit(frame, self.path(table), note, replace=replace, txn=txn, guard=self.guard)
         if done is None:
             self._save(table, frame, note, mode, options, txn, new=before < 0)
-        after = done if done is not None and done >= 0 else self.head(table)
+            after = self._own(table, before, note)
+        else:
+            after = done if done >= 0 else self.head(table)
         self.pinned.pop(table.name, None)
         if after <= before or done == -1:
             return Commit(after, 0)
         metrics = self.commit_info(table, after).get("operationMetrics", {})
         return Commit(after, int(metrics.get("numOutputRows", 0)), int(metrics.get("numFiles", 0)))
+
+    def _own(self, table: Table, before: int, note: str) -> int:
+        """The newest version after `before` with this note; `before` when there is none. The head may be somebody else's by now."""
+        newer = range(self.head(table), before, -1)
+        return next((v for v in newer if self.commit_info(table, v).get("userMetadata") == note), before)
 
     def _save(
         self,
