@@ -58,19 +58,6 @@ def _contenders(s3: Server, processes: int, threads: int) -> list[str]:
     return [line for out, _ in said for line in out.splitlines()]
 
 
-def test_of_eight_writers_in_two_jvms_one_has_the_lease_in_every_round(s3):
-    """In every odd round the lease lies there, of a run that died."""
-    dead = json.dumps({"run_id": "dead", "host": "another.machine", "expires": time.time() - 1})
-    for i in range(1, ROUNDS, 2):
-        s3.put("lake", f"contended/{i}/{LEASE}", dead.encode())
-    said = _contenders(s3, processes=2, threads=4)
-    won = [line.split()[1:] for line in said if line.startswith("won ")]
-    assert sorted(int(i) for i, _ in won) == list(range(ROUNDS))
-    for i, run_id in won:
-        assert json.loads(s3.text("lake", f"contended/{i}/{LEASE}") or "")["run_id"] == run_id
-    print(f"{ROUNDS} rounds, winners: {len({r for _, r in won})} of 8;", *(x for x in said if "late" in x))
-
-
 def _refused(done: subprocess.CompletedProcess[str], code: int) -> str:
     """The one sentence that a run ended with; above it stands what Spark says of packages."""
     assert done.returncode == code, done.stderr
@@ -100,6 +87,19 @@ def test_a_store_that_knows_no_conditions_is_refused(s3, tmp_path):
         env=s3.env,
     )
     assert "s3a://landing/no does not exist" in _refused(missing, 11)
+
+
+def test_of_eight_writers_in_two_jvms_one_has_the_lease_in_every_round(s3):
+    """In every odd round the lease lies there, of a run that died. The jars are there by now: two cannot fetch them at once."""
+    dead = json.dumps({"run_id": "dead", "host": "another.machine", "expires": time.time() - 1})
+    for i in range(1, ROUNDS, 2):
+        s3.put("lake", f"contended/{i}/{LEASE}", dead.encode())
+    said = _contenders(s3, processes=2, threads=4)
+    won = [line.split()[1:] for line in said if line.startswith("won ")]
+    assert sorted(int(i) for i, _ in won) == list(range(ROUNDS))
+    for i, run_id in won:
+        assert json.loads(s3.text("lake", f"contended/{i}/{LEASE}") or "")["run_id"] == run_id
+    print(f"{ROUNDS} rounds, winners: {len({r for _, r in won})} of 8;", *(x for x in said if "late" in x))
 
 
 def test_a_lake_on_s3_has_the_same_tables_as_one_on_a_disk_and_one_writer_at_a_time(s3, tmp_path):

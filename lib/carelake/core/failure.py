@@ -19,6 +19,7 @@ _DAMAGED = (
     "DELTA_TRUNCATED_TRANSACTION_LOG", "DELTA_LOG_FILE_NOT_FOUND", "CANNOT_READ_FILE_FOOTER", "ChecksumException",
     "FileNotFoundException", "is not a Parquet file", "JsonParseException",
 )  # fmt: skip
+_NO_STORE = ("UnknownStoreException", "NoSuchBucket")
 _LAYERS = ("bronze", "silver", "gold", "ops")
 
 
@@ -37,8 +38,10 @@ def in_words(root: str) -> Iterator[None]:
 
 
 def explained(error: BaseException, root: str) -> CarelakeError | None:
-    """The error that says what happened to the lake below `root`; None when it is neither a full disk nor damage."""
+    """The error that says what happened to the lake below `root`; None when it is no full disk, missing bucket or damage."""
     said = list(_messages(error))
+    if any(sign in text for text in said for sign in _NO_STORE):
+        return unreachable(root)
     if any(sign in text for text in said for sign in _FULL):
         return ConfigError(
             f"there is no room left where the lake {root} lies, or in Spark's local folder: "
@@ -49,6 +52,13 @@ def explained(error: BaseException, root: str) -> CarelakeError | None:
         if names:
             return damaged(names[0])
     return None
+
+
+def unreachable(root: str) -> ConfigError:
+    """The error of a lake whose place cannot be used."""
+    return ConfigError(
+        f"the lake {root} cannot be written: check the path and, of a store, bucket and credentials"
+    )
 
 
 def damaged(table: str, what: str = "a file of its data or log is damaged or missing") -> LakeError:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from carelake.core.failure import unreachable
 from carelake.errors import ConfigError, LakeBusyError
 
 if TYPE_CHECKING:
@@ -40,9 +41,7 @@ class Lease:
                 if self.storage.create(LEASE, self._text()):
                     break
             except OSError:
-                raise ConfigError(
-                    f"the lake {self.storage.root} cannot be written: check the path and, of a store, bucket and credentials"
-                ) from None
+                raise unreachable(self.storage.root) from None
             current = self._current()
             if current is None:
                 continue

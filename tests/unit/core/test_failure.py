@@ -85,6 +85,18 @@ def test_what_is_neither_stays_what_it_is(error):
     assert explained(error, ROOT) is None
 
 
+def test_a_bucket_that_is_not_there_is_no_damage():
+    said = explained(
+        JavaError(
+            "DeltaException: Smith",
+            "org.apache.hadoop.fs.s3a.UnknownStoreException: s3a://no/lake/ops/run/_delta_log: ... NoSuchBucket",
+        ),
+        "s3a://no/lake",
+    )
+    assert isinstance(said, ConfigError)
+    assert str(said).startswith("the lake s3a://no/lake cannot be written: check the path")
+
+
 def test_the_remedy_is_the_layers():
     assert "pipeline --full" in str(damaged("gold/utilisation"))
     assert "--full" not in str(damaged("bronze/fhir"))
