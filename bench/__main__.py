@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from bench.beside import beside
 from bench.changed import changed
-from bench.etl_synthea import beside
 from bench.events import Log, busy, read
 from bench.machine import describe
 from bench.population import need_disk, population, sources

@@ -1,26 +1,22 @@
 """What OHDSI's ETL-Synthea v5.4 does with Synthea's CSV, written for DuckDB in memory: the yardstick of docs/architecture.md.
 
-    python -m bench.etl_synthea SYNTHEA_CSV VOCABULARY [--write FOLDER] [--ours [--copies N]]
+    python -m bench.etl_synthea SYNTHEA_CSV VOCABULARY [--write FOLDER]
 
 The statements are our own, after reading theirs (inst/sql/sql_server/cdm_version/v540); the rows are the same, faults
 included: tests/parity/test_etl_synthea_on_duckdb.py holds them against what ETL-Synthea itself made. It reads the files,
-makes eighteen tables and keeps nothing: no bronze, no history, no lineage, no ledger, no file unless --write asks for it. With
---ours it is measured beside carelake from the same files until silver, each a process of its own, started cold.
+makes eighteen tables and keeps nothing: no bronze, no history, no lineage, no ledger, no file unless --write asks for it.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from bench.population import copied
-from bench.process import run
 from carelake.silver.conformed.us_state import LETTERS
 
 if TYPE_CHECKING:
@@ -292,7 +288,7 @@ def _find(folders: Iterable[Path], name: str) -> str | None:
     return None
 
 
-def _read(folders: Iterable[Path], name: str) -> str:
+def read(folders: Iterable[Path], name: str) -> str:
     """SQL that reads it. Raises SystemExit without it, unless it is one that exports leave out."""
     found = _find(folders, name)
     if found is None and name in LEFT_OUT:
@@ -305,11 +301,11 @@ def _read(folders: Iterable[Path], name: str) -> str:
 def load(db: duckdb.DuckDBPyConnection, synthea: Path, vocabulary: Iterable[Path]) -> None:
     """Read all files into memory, ids as numbers."""
     for name in FILES:
-        db.execute(f"CREATE TABLE {name} AS FROM {_read([synthea], name)}")
+        db.execute(f"CREATE TABLE {name} AS FROM {read([synthea], name)}")
     db.execute("CREATE TABLE states (name VARCHAR, letters VARCHAR)")
     db.executemany("INSERT INTO states VALUES (?, ?)", [[*pair] for pair in LETTERS.items()])
     for name in WORDS:
-        db.execute(f"CREATE TABLE {name} AS {_numbers(db, _read(vocabulary, name))}")
+        db.execute(f"CREATE TABLE {name} AS {_numbers(db, read(vocabulary, name))}")
 
 
 def _numbers(db: duckdb.DuckDBPyConnection, file: str) -> str:
@@ -326,34 +322,6 @@ def build(synthea: Path, vocabulary: Iterable[Path]) -> duckdb.DuckDBPyConnectio
     return db
 
 
-def beside(synthea: Path, vocabulary: list[Path]) -> str:
-    """The row: people, seconds of DuckDB's process and of ours to silver, their ratio, processor seconds, memory."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        log, lake = Path(scratch, "log"), Path(scratch, "lake")
-        floor = run([sys.executable, "-m", "bench.etl_synthea", str(synthea), *map(str, vocabulary)], log)
-        source = f"synthea_csv={synthea}"
-        ours = run(
-            [
-                sys.executable,
-                "-m",
-                "carelake",
-                "pipeline",
-                "--lake",
-                str(lake),
-                "--source",
-                source,
-                "--until",
-                "silver",
-            ],
-            log,
-        )
-    people = duckdb.sql(f"SELECT count(*) FROM {_read([synthea], 'patients')}").fetchall()[0]
-    return (
-        f"| {people[0]} | {floor.seconds:.1f} | {ours.seconds:.1f} | {ours.seconds / floor.seconds:.1f} | "
-        f"{floor.cpu:.1f} / {ours.cpu:.1f} | {floor.peak_rss / 2**30:.1f} / {ours.peak_rss / 2**30:.1f} |"
-    )
-
-
 def main(argv: list[str]) -> int:
     """Build, print the seconds and rows of each table."""
     p = argparse.ArgumentParser(prog="python -m bench.etl_synthea", description=__doc__)
@@ -365,26 +333,7 @@ def main(argv: list[str]) -> int:
         help="folders with CONCEPT, CONCEPT_RELATIONSHIP, CONCEPT_ANCESTOR (comma-separated)",
     )
     p.add_argument("--write", type=Path, help="write the tables as Parquet into this folder, untimed")
-    p.add_argument(
-        "--ours", action="store_true", help="measure it and carelake on the same files, as a row of a table"
-    )
-    p.add_argument(
-        "--copies",
-        type=int,
-        default=1,
-        metavar="N",
-        help="with --ours: the files N times over, under other ids",
-    )
     given = p.parse_args(argv)
-    if given.ours:
-        with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-            files = (
-                given.synthea
-                if given.copies == 1
-                else copied(given.synthea, Path(scratch, "csv"), given.copies)
-            )
-            print(beside(files, given.vocabulary))
-        return 0
     started = time.monotonic()
     db = build(given.synthea, given.vocabulary)
     seconds = time.monotonic() - started

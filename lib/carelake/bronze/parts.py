@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 PART = 32 << 20  # bytes of a part, about
 _BLOCK = 1 << 20
-_LINE = (
-    8 << 20
-)  # bytes without a line feed after which a file stays whole: no reader refuses a line of that length
+# Bytes without a line feed after which a file stays whole: no reader refuses a line of that length.
+_LINE = 8 << 20
 _BLANK = re.compile(rb"\n[ \t\r\x0b\x0c]*(?=\n)")
 
 
@@ -50,7 +49,7 @@ class Cutter:
         """The next bytes."""
         if self._cuts is None:
             return
-        self._rest += chunk if self._at or self._rest else chunk.replace(codecs.BOM_UTF8, b"   ", 1)
+        self._rest += chunk
         end = self._rest.rfind(b"\n") + 1
         if not end:
             if len(self._rest) > _LINE:
@@ -60,8 +59,9 @@ class Cutter:
         if self._how.quoted and b'"' in block and any(x.count(b'"') % 2 for x in block.split(b"\n")):
             self._cuts = None
             return
+        text = block if self._at else block.removeprefix(codecs.BOM_UTF8)
+        self._lines += text.count(b"\n") - sum(1 for _ in _BLANK.finditer(b"\n" + text))
         self._at += end
-        self._lines += block.count(b"\n") - sum(1 for _ in _BLANK.finditer(b"\n" + block))
         if self._at - self._begin >= PART and self._lines >= self._how.head:
             self._begin = self._at
             self._cuts.append(Cut(self._at, self._lines))

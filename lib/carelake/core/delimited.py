@@ -143,10 +143,8 @@ def _blocks(stream: BinaryIO, refuse: Refuse) -> Iterator[tuple[int, bytes]]:
                 raise refuse("F_ENCODING", "utf16")
             if rest.startswith(codecs.BOM_UTF8):
                 offset, rest = 3, rest[3:]
-        first = rest.find(b"\n")
-        if (
-            first if first >= 0 else len(rest)
-        ) >= MAX_RECORD:  # of the lines only the first can have come in many reads
+        # Of the lines only the first can have come in many reads.
+        if len(rest) >= MAX_RECORD and b"\n" not in rest[:MAX_RECORD]:
             raise refuse("F_SYNTAX", "line_too_long")
         end = rest.rfind(b"\n")
         if end >= 0:

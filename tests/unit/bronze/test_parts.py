@@ -68,6 +68,7 @@ def test_rows_of_a_table_are_the_same_however_it_is_read(tmp_path: Path, chunk: 
         (table(*ROWS, end="\r\n"), True),
         (b"\n \n" + table(*[r + ("\n\n \t" if n % 5 == 0 else "") for n, r in enumerate(ROWS)]), True),
         (b"\xef\xbb\xbf" + table(*ROWS), True),
+        (b"\xef\xbb\xbf\n" + table(*ROWS), True),
         (table(*ROWS).rstrip(b"\n"), True),
         (table(*ROWS) + b"\n\n\n", True),
         (table(*[f'{n},"c, {n}",1,"\u00e9"' for n in range(40)]), True),
