@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+OF_A_VISIT = ("conditions.csv", "observations.csv", "procedures.csv")
 MOST = 20  # results of each patient: those of a visit or two
 
 
@@ -39,3 +41,35 @@ def _results(fhir: Path, chosen: set[str]) -> Iterator[dict[str, Any]]:
 def _again(found: dict[str, Any], nth: int) -> dict[str, Any]:
     """Another resource that says the same: what is measured is the way of a new record, and no date of the lake moves."""
     return {k: v for k, v in found.items() if k != "identifier"} | {"id": f"{found['id']}-again-{nth}"}
+
+
+def later_visits(csv_folder: Path, into: Path, patients: int) -> Path:
+    """Of Synthea's CSV a folder with one visit more of the first so many patients: their last one under another id, with what
+    was found and done in it. No date of the lake moves.
+    """
+    into.mkdir(parents=True)
+    with (csv_folder / "patients.csv").open(newline="", encoding="utf-8") as text:
+        chosen = {row["Id"] for row, _ in zip(csv.DictReader(text), range(patients), strict=False)}
+    last: dict[str, dict[str, str]] = {}
+    with (csv_folder / "encounters.csv").open(newline="", encoding="utf-8") as text:
+        rows = csv.DictReader(text)
+        for row in rows:
+            who = row["PATIENT"]
+            if who in chosen and (who not in last or row["START"] > last[who]["START"]):
+                last[who] = row
+        names = list(rows.fieldnames or ())
+    visits = {r["Id"]: f"{int(r['Id'][:8], 16) ^ 0xFFFFFFFF:08x}{r['Id'][8:]}" for r in last.values()}
+    _write(into / "encounters.csv", names, (r | {"Id": visits[r["Id"]]} for r in last.values()))
+    for name in OF_A_VISIT:
+        with (csv_folder / name).open(newline="", encoding="utf-8") as text:
+            rows = csv.DictReader(text)
+            found = (r | {"ENCOUNTER": visits[r["ENCOUNTER"]]} for r in rows if r["ENCOUNTER"] in visits)
+            _write(into / name, list(rows.fieldnames or ()), found)
+    return into
+
+
+def _write(file: Path, names: list[str], rows: Iterable[dict[str, str]]) -> None:
+    with file.open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

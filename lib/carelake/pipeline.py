@@ -26,7 +26,7 @@ from carelake.gold.cohorts import site_tasks
 from carelake.increment import Increment
 from carelake.quality import check
 from carelake.silver.affected import LINKS
-from carelake.silver.conformed.conform import Member
+from carelake.silver.conformed.conform import Member, kinds_read
 from carelake.silver.conformed.encounter import ENCOUNTER
 from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed, reject_later
 from carelake.silver.link.tables import EVENT_LINK, PERSON_HISTORY, PERSON_LINK
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from carelake.core.step import Step
     from carelake.core.table import Table
 
+TEXT_BY_PARQUET = 4  # a sender's text has so many bytes for one in bronze, roughly
 UNTIL = ("bronze", "silver", "gold", "train", "score")
 
 
@@ -167,7 +168,10 @@ class Run:
         """Conformed, link, vocabulary and omop tables, with their ledgers."""
         steps = [s for s in self.plan() if s.name.startswith("silver/")]
         first = [s for s in steps if s.name.startswith("silver/conformed/") or s.name in self.mapped]
-        first.sort(key=self._mappings, reverse=True)  # the longest first, so that none runs alone at the end
+        mappings = [x.into for m in self.members for x in m.source.mappings]
+        first.sort(
+            key=lambda s: -mappings.count(s.writes)
+        )  # the longest first, so that none runs alone at the end
         early = self._early_settings()
         if self.full:
             self.before = history.without_damaged(self.lake, self.before, [s.writes for s in steps])
@@ -207,7 +211,7 @@ class Run:
         """Let Spark compile expressions or not, as what there is to read asks for."""
         new = self.increment.landed
         size = new.size if new else sum(r["bytes"] or 0 for r in self.log.landed())
-        pace(self.lake.spark, size, constraints=not self.brings_cdm)
+        pace(self.lake.spark, size // TEXT_BY_PARQUET, constraints=not self.brings_cdm)
 
     def _made(self, table: Table) -> bool:
         return any(r.table == table.name and not r.skipped for r in self.results)
@@ -218,9 +222,6 @@ class Run:
         if self._increment is None:
             self._increment = Increment(self.lake, self.before)
         return self._increment
-
-    def _mappings(self, step: Step) -> int:
-        return sum(x.into is step.writes for m in self.members for x in m.source.mappings)
 
     def gold(self) -> None:
         """Cohorts, measures, features: what does not come after scores."""
@@ -379,7 +380,12 @@ class Run:
             else:
                 reject_later(self.log, step, rejected)
 
-        context = Context(self.log.run_id, values, quarantine, self.progress, fault)
+        def sizes(step: Step) -> list[int | None]:
+            # its own table too: of a part what stays is written again
+            kinds = kinds_read(step.writes, members) if step.name in mapped else None
+            return [self.lake.size(t, kinds) for t in (*step.reads, step.writes)]
+
+        context = Context(self.log.run_id, values, quarantine, self.progress, fault, sizes)
         done = run_plan(
             steps, self.lake, context, threads=self.config.write_threads, skip=skip, also=also, part=part
         )

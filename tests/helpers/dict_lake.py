@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from carelake.core.lake import Commit
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from pyspark.sql import DataFrame, SparkSession
 
     from carelake.core.table import Table
@@ -49,3 +51,7 @@ class DictLake:
         before = self.read(table).count()
         commit = self.replace(table, self.read(table).unionByName(frame), meta)
         return Commit(commit.version, commit.rows - before)
+
+    def size(self, table: Table, parts: Container[str] | None = None) -> int | None:
+        """Not known."""
+        return None

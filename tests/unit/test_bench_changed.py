@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from bench.__main__ import effort
-from bench.changed import MOST, changed
+from bench.changed import MOST, changed, later_visits
 from bench.events import Log, Task
 
 if TYPE_CHECKING:
@@ -45,3 +45,24 @@ def test_the_work_of_a_run_is_summed_over_its_tasks() -> None:
     row = effort(log, 50_000_000, 100_000_000)[-1]
     # by hand: at work from 0 to 3 and 6 to 8, so half of the time is without a task
     assert row == "| 10 s | 2 | 3 | 4 | 2 | 6 | 3 | 50, 0.50 | 50% |"
+
+
+def test_one_visit_more_is_the_last_one_again_under_an_id_of_its_own(tmp_path: Path) -> None:
+    exports = {
+        "patients.csv": "Id,BIRTHDATE\na,1950-01-01\nb,1960-01-01\nc,1970-01-01\n",
+        "encounters.csv": "Id,START,PATIENT\n"
+        "00000001-aa,2020-01-01,a\n00000002-aa,2021-01-01,a\n00000003-aa,2019-01-01,a\n00000004-bb,2018-01-01,b\n00000005-cc,2022-01-01,c\n",
+        "conditions.csv": "START,PATIENT,ENCOUNTER\n2021-01-01,a,00000002-aa\n2019-01-01,a,00000003-aa\n",
+        "observations.csv": 'DATE,ENCOUNTER,VALUE\n2021-01-01,00000002-aa,"1,5"\n2018-01-01,00000004-bb,2\n2022-01-01,00000005-cc,3\n',
+        "procedures.csv": "START,ENCOUNTER\n",
+    }
+    (tmp_path / "csv").mkdir()
+    for name, text in exports.items():
+        (tmp_path / "csv" / name).write_text(text, encoding="utf-8")
+    into = later_visits(tmp_path / "csv", tmp_path / "later", 2)
+    assert {f.name: f.read_text(encoding="utf-8") for f in into.iterdir()} == {
+        "encounters.csv": "Id,START,PATIENT\nfffffffd-aa,2021-01-01,a\nfffffffb-bb,2018-01-01,b\n",
+        "conditions.csv": "START,PATIENT,ENCOUNTER\n2021-01-01,a,fffffffd-aa\n",
+        "observations.csv": 'DATE,ENCOUNTER,VALUE\n2021-01-01,fffffffd-aa,"1,5"\n2018-01-01,fffffffb-bb,2\n',
+        "procedures.csv": "START,ENCOUNTER\n",
+    }

@@ -15,7 +15,7 @@ from carelake.core.jvm import java
 from carelake.core.storage import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -53,6 +53,9 @@ class Lake(Protocol):
     def append(self, table: Table, frame: DataFrame, meta: Meta, *, txn: str | None = None) -> Commit:
         """Add these rows in one commit; the same `txn` twice adds nothing the second time."""
 
+    def size(self, table: Table, parts: Container[str] | None = None) -> int | None:
+        """Bytes of the files that `read` gives; of a divided table those of these parts. None when not known."""
+
 
 @dataclass
 class DeltaLake:
@@ -64,8 +67,8 @@ class DeltaLake:
     pinned_only: bool = False  # a table that is not pinned is not there
     # asked before each commit; raises when nothing may be written any more
     guard: Callable[[], None] = lambda: None
-    # By table and version: see `named_files`.
-    _files: dict[tuple[Table, int], tuple[str, ...] | None] = field(default_factory=dict)
+    # By table and version: see `_checksum`.
+    _checksums: dict[tuple[str, int], Meta] = field(default_factory=dict)
 
     @property
     def storage(self) -> Storage:
@@ -149,7 +152,7 @@ class DeltaLake:
         self.guard()
         self.storage.delete_folder(table.name)
         java(self.spark, "org.apache.spark.sql.delta.DeltaLog").clearCache()
-        self._files.clear()
+        self._checksums.clear()
 
     def clear(self) -> None:
         """Remove what runs kept. Needs the lease."""
@@ -224,20 +227,13 @@ class DeltaLake:
         Delta would rebuild the table's state from its log and search it for files on every scan: three small jobs for a
         list that it wrote down itself with the version, if there are few.
         """
-        key = (table, version)
-        if key not in self._files:
-            self._files[key] = self._named(table, version)
-        return self._files[key]
-
-    def _named(self, table: Table, version: int) -> tuple[str, ...] | None:
         from pyspark.sql.types import StringType, StructType
 
+        checksum = self._checksum(table, version)
         try:
-            text = self.storage.read_text(f"{table.name}/_delta_log/{version:020d}.crc")
-            checksum: Meta = json.loads(text or "{}")
             written = StructType.fromJson(json.loads(checksum["metadata"]["schemaString"]))
             files = checksum["allFiles"]
-        except (ValueError, KeyError, TypeError):  # there is none, or it is damaged
+        except (ValueError, KeyError, TypeError):
             return None
         declared = [(f.name, f.dataType) for f in table.schema.fields] + [("_run", StringType())]
         if files is None or [(f.name, f.dataType) for f in written.fields] != declared:
@@ -245,6 +241,30 @@ class DeltaLake:
         if any(f.get("deletionVector") for f in files):
             return None
         return tuple(unquote(f["path"]) for f in files)
+
+    def size(self, table: Table, parts: Container[str] | None = None) -> int | None:
+        """Bytes of the table's files, by the checksum of its version; of a divided table those of these parts. None when not known."""
+        version = self.version(table)
+        if version < 0:
+            return 0
+        checksum = self._checksum(table, version)
+        if parts is None or not table.partition_by or not checksum.get("allFiles"):
+            return checksum.get("tableSizeBytes")
+        (column,) = table.partition_by
+        return sum(int(f["size"]) for f in checksum["allFiles"] if f["partitionValues"].get(column) in parts)
+
+    def _checksum(self, table: Table, version: int) -> Meta:
+        """What Delta wrote down beside a version: its size and, when they are few, its files. {} when there is none, or it is damaged."""
+        key = (table.name, version)
+        if key not in self._checksums:
+            try:
+                found = json.loads(
+                    self.storage.read_text(f"{table.name}/_delta_log/{version:020d}.crc") or "{}"
+                )
+            except ValueError:
+                found = {}
+            self._checksums[key] = found if isinstance(found, dict) else {}
+        return self._checksums[key]
 
     def actions(self, table: Table, version: int) -> list[Meta]:
         """What one commit did, as Delta's log has it; nothing when the log no longer has it. Raises LakeError when damaged."""

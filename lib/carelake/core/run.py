@@ -13,11 +13,12 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from carelake.core.jvm import java
+from carelake.core.session import paced
 from carelake.core.step import EXTRACT_DATE, MOVING, Setting, Step
 from carelake.core.table import Field, OnFail, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from pyspark.sql import DataFrame, Observation
 
@@ -65,6 +66,9 @@ class Context:
     quarantine: Callable[[Step, DataFrame], None]
     progress: Progress | None = None
     fault: Callable[[str], None] = field(default=lambda point: None)
+    sizes: Callable[[Step], Iterable[int | None]] = field(
+        default=lambda step: [None]
+    )  # bytes of what a step reads; None: not known
 
 
 _TIME_OF_RUN = "%Y%m%dT%H%M%S.%fZ"
@@ -150,7 +154,7 @@ def run_step(
     read = part.only if part else lake.read
     settings = {**context.settings, **(part.settings if part else {})}
     given = {p: read(i) if isinstance(i, Table) else settings[i.name] for p, i in step.inputs.items()}
-    made = step.transform(**given)
+    made = paced(step.transform(**given), context.sizes(step))
     extra: list[str] = [c for c in ("_problems", "_excluded") if c in made.columns]
     own = table.conform(made) if not extra else _with_extra(table, made, extra)
     judged = own.withColumn("_reasons", F.expr(_reasons(table, extra))).withColumn(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 from carelake.core.config import HOME
@@ -11,9 +12,10 @@ from carelake.core.jvm import java
 from carelake.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def _properties(path: Path) -> dict[str, str]:
@@ -48,8 +50,9 @@ def with_delta(home: Path) -> tuple[dict[str, str], str]:
     return {"spark.driver.extraClassPath": f"{home}/.venv/jars/*"}, options
 
 
-# Bytes as found, of compressed files too. Seen to be faster up to the bundled sample, 19 MB found: 300 s came down to 232, five people 194 to 134.
-COMPILED_FROM = 64 << 20
+# Bytes of Parquet that a step reads. Below, Spark takes longer to compile expressions than to interpret them (bench/PROFILE.md).
+COMPILED_FROM = 16 << 20
+_MODE = "spark.sql.codegen.factoryMode"
 
 
 def pace(session: SparkSession, size: int, *, constraints: bool = True) -> None:
@@ -58,11 +61,42 @@ def pace(session: SparkSession, size: int, *, constraints: bool = True) -> None:
     Where a plan is too long to be compiled as a whole, Spark writes and compiles the code of its expressions anew in every
     task. That is soon won back with many rows, and with few it is most of the work.
     """
-    mode = "FALLBACK" if size >= COMPILED_FROM else "NO_CODEGEN"
-    session.conf.set("spark.sql.codegen.factoryMode", mode)
+    session.conf.set(_MODE, _mode(size))
+    _twin.cache_clear()
     # Of a column that is worked out of another in several steps Spark keeps what it knows of each form: the columns of a CDM that is brought
     # are so many and so made that it plans for minutes.
     session.conf.set("spark.sql.constraintPropagation.enabled", str(constraints).lower())
+
+
+def paced(frame: DataFrame, sizes: Iterable[int | None]) -> DataFrame:
+    """The same rows, computed with expressions interpreted or compiled as the bytes of what is read ask for, whatever the session
+    does otherwise. Left as it is when one of the sizes is not known.
+    """
+    from pyspark.sql import DataFrame
+
+    known, session = list(sizes), frame.sparkSession
+    if None in known:
+        return frame
+    size = sum(n or 0 for n in known)
+    if session.conf.get(_MODE) == _mode(size):
+        return frame
+    other = _twin(session, _mode(size))
+    plan = frame._jdf.queryExecution().analyzed()
+    return DataFrame(
+        java(session, "org.apache.spark.sql.classic.Dataset").ofRows(other._jsparkSession, plan), other
+    )
+
+
+def _mode(size: int) -> str:
+    return "FALLBACK" if size >= COMPILED_FROM else "NO_CODEGEN"
+
+
+@cache
+def _twin(session: SparkSession, mode: str) -> SparkSession:
+    """A session with all settings of another, as they were at its last `pace`, but how expressions are computed."""
+    other = type(session)(session.sparkContext, session._jsparkSession.cloneSession())
+    other.conf.set(_MODE, mode)
+    return other
 
 
 def start(app: str, scratch: str | None) -> SparkSession:

@@ -67,7 +67,7 @@ def check(
     started = now()
     there = [t for t in tables if lake.version(t) >= 0]
     frames = {t.name.removeprefix(OMOP): lake.read(t) for t in cdm if lake.version(t) >= 0}
-    tally = Tally()
+    tally = Tally(sizes=[lake.size(t) for t in {t.name: t for t in (*there, *cdm)}.values()])
     named = [(t, t.name.removeprefix(OMOP) if t.name.removeprefix(OMOP) in frames else t.name) for t in there]
     for t, name in named:
         tally.table(name, frames[name] if name in frames else lake.read(t))

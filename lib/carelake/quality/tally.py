@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from carelake.core.session import paced
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -61,6 +63,7 @@ class _Table:
 class Tally:
     """The questions, asked by name of table, and the answers when `run` has counted."""
 
+    sizes: Sequence[int | None] = (None,)  # bytes of the tables
     found: Found = field(default_factory=dict)
     fields: list[tuple[str, str]] = field(default_factory=list)  # of concepts
     _tables: dict[str, _Table] = field(default_factory=dict)
@@ -148,7 +151,7 @@ class Tally:
             return
         grouped = _grouped(branches, max((len(r) for r in self._spaces.values()), default=0))
         # Few rows of a long plan, which would be analysed anew with each step that follows.
-        grouped = grouped.localCheckpoint()
+        grouped = paced(grouped, self.sizes).localCheckpoint()
         used = grouped.where(f"s BETWEEN {-len(self.fields)} AND -1").selectExpr(
             "s", "cast(x AS int) AS c", "cast(y AS int) AS beside", "n"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from carelake.core.commit import commit
@@ -251,3 +253,23 @@ def test_a_run_that_may_not_write_any_more_commits_nothing(spark, make, new):
     with pytest.raises(LakeBusyError):
         lake.clear()
     assert DeltaLake(spark, lake.root).head(PEOPLE) == (-1 if new else 0)
+
+
+def test_the_size_of_a_table_is_that_of_the_files_of_its_version_by_part_too(spark, tmp_path):
+    parted = replace(PEOPLE, partition_by=("word",))
+    lake = DeltaLake(spark, str(tmp_path / "lake"))
+    assert lake.size(parted) == 0
+    rows = [(n, w, "run") for n in range(50) for w in ("one", "two")] + [(51, "three", "run")]
+    lake.replace(parted, spark.createDataFrame([(0, "old", "run")], f"{PEOPLE.ddl}, `_run` string"), {})
+    lake.replace(parted, spark.createDataFrame(rows, f"{PEOPLE.ddl}, `_run` string"), {})
+
+    def on_disk(*words):
+        folder = tmp_path / "lake" / PEOPLE.name
+        return sum(f.stat().st_size for w in words for f in (folder / f"word={w}").glob("*.parquet"))
+
+    assert lake.size(parted) == on_disk("one", "two", "three") > lake.size(parted, {"one", "three"})
+    assert lake.size(parted, {"one", "three"}) == on_disk("one", "three") > 0
+    assert lake.at({PEOPLE.name: 0}).size(parted) == on_disk("old")
+    for checksum in (tmp_path / "lake" / PEOPLE.name / "_delta_log").glob("*.crc"):
+        checksum.unlink()
+    assert DeltaLake(spark, lake.root).size(parted) is None

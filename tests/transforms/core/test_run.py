@@ -3,6 +3,7 @@
 import pytest
 
 from carelake.core.run import Context, fingerprint, run_plan, run_step
+from carelake.core.session import COMPILED_FROM, pace, paced
 from carelake.core.step import AS_OF, Step, step
 from carelake.core.table import Check, Field, Table
 from tests.helpers.dict_lake import DictLake
@@ -119,3 +120,45 @@ def test_the_fingerprint_changes_with_the_settings_that_the_step_reads_alone():
     first, later = {"as_of": "2024-09-01"}, {"as_of": "2025-09-01"}
     assert fingerprint(dated, first) != fingerprint(dated, later)
     assert fingerprint(following, first) == fingerprint(following, later)
+
+
+@pytest.mark.parametrize("session_compiles", [True, False])
+def test_expressions_are_interpreted_or_compiled_as_the_bytes_that_a_step_reads_ask_for(
+    given, spark, session_compiles
+):
+    pace(spark, COMPILED_FROM if session_compiles else 0)
+    modes, written = [], []
+
+    class Noting(DictLake):
+        def replace(self, table, frame, meta):
+            modes.append(frame.sparkSession.conf.get("spark.sql.codegen.factoryMode"))
+            written.append(rows(frame, "id", "n"))
+            return super().replace(table, frame, meta)
+
+    lake = Noting(spark, given.frames, given.versions)
+    try:
+        for sizes in ([COMPILED_FROM - 1, 1], [COMPILED_FROM - 1, 0], [COMPILED_FROM, None]):
+            refused = []
+            context = _context(refused)
+            context.sizes = lambda step, sizes=sizes: sizes
+            result = run_step(made, lake, context)
+            assert (result.rows, result.rejected, len(refused)) == (2, 4, 4)
+    finally:
+        mode = spark.conf.get("spark.sql.codegen.factoryMode")
+        pace(spark, COMPILED_FROM)
+    assert modes == ["FALLBACK", "NO_CODEGEN", mode]
+    assert mode == ("FALLBACK" if session_compiles else "NO_CODEGEN")
+    assert written == [[(1, 5), (6, None)]] * 3
+
+
+def test_a_frame_at_another_pace_keeps_the_settings_of_its_session(spark):
+    spark.conf.set("spark.sql.shuffle.partitions", "3")
+    pace(spark, COMPILED_FROM)
+    try:
+        frame = paced(spark.range(3).selectExpr("id + 1 AS id"), [0])
+        assert frame.sparkSession is not spark
+        assert frame.sparkSession.conf.get("spark.sql.shuffle.partitions") == "3"
+        assert rows(frame, "id") == [(1,), (2,), (3,)]
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", "2")
+        pace(spark, COMPILED_FROM)

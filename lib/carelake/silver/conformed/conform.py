@@ -80,6 +80,12 @@ def contract_step(contract: Table, members: list[Member]) -> Step:
     return Step(contract, inputs, transform, contract.doc)
 
 
+def kinds_read(table: Table, members: Iterable[Member]) -> frozenset[str]:
+    """The kinds of record that mappings into a table read."""
+    mappings = [x for m in members for x in m.source.mappings if x.into is table]
+    return frozenset(k for x in mappings for k in (*x.kinds, *x.beside))
+
+
 def _of_kinds(kinds: Iterable[str], sender: str) -> str:
     names = ", ".join(f"'{k}'" for k in kinds)
     return f"source = '{sender}' AND kind IN ({names or 'NULL'})"
