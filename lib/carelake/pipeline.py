@@ -7,6 +7,7 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from carelake import __version__, history
@@ -26,7 +27,7 @@ from carelake.gold.cohorts import site_tasks
 from carelake.increment import Increment
 from carelake.quality import check
 from carelake.silver.affected import LINKS
-from carelake.silver.conformed.conform import Member, kinds_read
+from carelake.silver.conformed.conform import Member, bytes_read
 from carelake.silver.conformed.encounter import ENCOUNTER
 from carelake.silver.ledger import conformed_ledger, omop_ledger, reject_conformed, reject_later
 from carelake.silver.link.tables import EVENT_LINK, PERSON_HISTORY, PERSON_LINK
@@ -380,11 +381,7 @@ class Run:
             else:
                 reject_later(self.log, step, rejected)
 
-        def sizes(step: Step) -> list[int | None]:
-            # its own table too: of a part what stays is written again
-            kinds = kinds_read(step.writes, members) if step.name in mapped else None
-            return [self.lake.size(t, kinds) for t in (*step.reads, step.writes)]
-
+        sizes = partial(bytes_read, lake=self.lake, members=members)
         context = Context(self.log.run_id, values, quarantine, self.progress, fault, sizes)
         done = run_plan(
             steps, self.lake, context, threads=self.config.write_threads, skip=skip, also=also, part=part

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from carelake.bronze.source import Mapping, Source
+    from carelake.core.lake import DeltaLake
     from carelake.core.table import Table
 
 PLACE = ("file", "byte_offset", "ingested_at")  # where a record of a sender stands
@@ -80,10 +81,13 @@ def contract_step(contract: Table, members: list[Member]) -> Step:
     return Step(contract, inputs, transform, contract.doc)
 
 
-def kinds_read(table: Table, members: Iterable[Member]) -> frozenset[str]:
-    """The kinds of record that mappings into a table read."""
-    mappings = [x for m in members for x in m.source.mappings if x.into is table]
-    return frozenset(k for x in mappings for k in (*x.kinds, *x.beside))
+def bytes_read(step: Step, lake: DeltaLake, members: Iterable[Member]) -> list[int | None]:
+    """Bytes of each table that a step reads, of bronze those of the kinds that its mappings read; None where not known. Its own
+    table is one of them: of a part what stays is written again.
+    """
+    mappings = [x for m in members for x in m.source.mappings if x.into is step.writes]
+    kinds = {k for x in mappings for k in (*x.kinds, *x.beside)} or None
+    return [lake.size(t, kinds) for t in (*step.reads, step.writes)]
 
 
 def _of_kinds(kinds: Iterable[str], sender: str) -> str:
