@@ -40,36 +40,26 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A local session with Delta."""
+    """A local session with Delta: the product's settings for one machine, smaller."""
     from pyspark.sql import SparkSession
 
-    from carelake.core.session import with_delta
+    from carelake.core.session import _properties, with_delta
 
     scratch = tmp_path_factory.mktemp("spark")
     jars, archive = with_delta(ROOT)
-    builder = (
-        SparkSession.builder.master("local[2]")
-        .appName("carelake-tests")
-        .config("spark.driver.memory", "4g")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.sql.ui.explainMode", "simple")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-        .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog")
-        .config("spark.databricks.delta.snapshotPartitions", "1")
-        .config("spark.databricks.delta.allFilesInCrc.thresholdNumFiles", "500")
-        .config("spark.sql.sources.parallelPartitionDiscovery.threshold", "500")
-        .config("spark.databricks.delta.commit.idempotencyCheck.enabled", "true")
-        .config("spark.hadoop.parquet.page.verify-checksum.enabled", "true")
-        .config("spark.sql.warehouse.dir", str(scratch / "warehouse"))
-        .config("spark.local.dir", str(scratch / "local"))
-        .config("spark.jars.ivy", str(ROOT / ".venv" / "ivy"))
-        .config(
-            "spark.driver.extraJavaOptions", f"-Dderby.system.home={scratch} -XX:+UseParallelGC {archive}"
-        )
-        .config(map=jars)
-    )
+    settings = _properties(ROOT / "conf" / "spark" / "local.conf") | jars
+    settings["spark.driver.defaultJavaOptions"] += f" -Dderby.system.home={scratch} {archive}"
+    settings |= {
+        "spark.master": "local[2]",
+        "spark.driver.memory": "4g",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        "spark.local.dir": str(scratch / "local"),
+        "spark.jars.ivy": str(ROOT / ".venv" / "ivy"),
+    }
+    if "CODEGEN" in os.environ:
+        settings["spark.sql.codegen.factoryMode"] = os.environ["CODEGEN"]
+    builder = SparkSession.builder.appName("carelake-tests").config(map=settings)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     yield session

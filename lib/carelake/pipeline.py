@@ -209,9 +209,8 @@ class Run:
             self.log.flush()
 
     def pace(self) -> None:
-        """Let Spark compile expressions or not, as what there is to read asks for."""
-        new = self.increment.landed
-        size = new.size if new else sum(r["bytes"] or 0 for r in self.log.landed())
+        """Let Spark compile expressions or not where no step does it by its own inputs: the ledger and the like look at the whole lake."""
+        size = sum(r["bytes"] or 0 for r in self.log.landed())
         pace(self.lake.spark, size // TEXT_BY_PARQUET, constraints=not self.brings_cdm)
 
     def _made(self, table: Table) -> bool:

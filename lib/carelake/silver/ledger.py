@@ -226,10 +226,11 @@ def omop_ledger(
         log.quarantine(late.selectExpr(*_AS_QUARANTINE, "'omop' AS stage", "reason", "rule", "'quarantined' AS severity",
                                        "1 AS n_records"))  # fmt: skip
     _release(lake, log)
-    fulfilled = (
-        lake.read(EVENT_LINK).groupBy("_record").agg(F.expr("min(excluded)").alias("rule"), F.expr("count_if(excluded IS NULL)").alias("kept"))
-        .where("kept = 0")
-    )  # fmt: skip
+    # Few events are left out: those first, then what else is of the same records, sooner than all events by record.
+    events = lake.read(EVENT_LINK).select("_record", "excluded")
+    out = events.where("excluded IS NOT NULL").groupBy("_record").agg(F.expr("min(excluded)").alias("rule"))
+    kept = events.where("excluded IS NULL").join(out.select("_record"), "_record", how="left_semi")
+    fulfilled = out.join(kept, "_record", how="left_anti")
     left_out = (
         counted.join(fulfilled, "_record", how="inner").groupBy("_source", "_kind", "_file", "rule")
         .agg(F.expr("count(*)").alias("n_records"))

@@ -8,7 +8,6 @@ what is new is what stands in the files added since.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,17 +42,6 @@ class Landed:
     published: DeltaLake
     members: tuple[Member, ...]
     since: Mapping[str, int]
-
-    @cached_property
-    def size(self) -> int:
-        """Bytes of the files that are new."""
-        told = [
-            json.loads(self.lake.commit_info(table, version).get("userMetadata") or "{}").get("landed", [])
-            for m in self.members
-            for table in [bronze_table(m.sender)]
-            for version in range(self.since[m.sender] + 1, self.lake.version(table) + 1)
-        ]
-        return sum(int(size) for files in told for _, size, *_ in files)
 
     @cached_property
     def groups(self) -> DataFrame:
