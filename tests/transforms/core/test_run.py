@@ -145,7 +145,7 @@ def test_expressions_are_interpreted_or_compiled_as_the_bytes_that_a_step_reads_
             assert (result.rows, result.rejected, len(refused)) == (2, 4, 4)
     finally:
         mode = spark.conf.get("spark.sql.codegen.factoryMode")
-        pace(spark, COMPILED_FROM)
+        pace(spark, 0)
     assert modes == ["FALLBACK", "NO_CODEGEN", mode]
     assert mode == ("FALLBACK" if session_compiles else "NO_CODEGEN")
     assert written == [[(1, 5), (6, None)]] * 3
@@ -161,4 +161,4 @@ def test_a_frame_at_another_pace_keeps_the_settings_of_its_session(spark):
         assert rows(frame, "id") == [(1,), (2,), (3,)]
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", "2")
-        pace(spark, COMPILED_FROM)
+        pace(spark, 0)
