@@ -56,7 +56,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         "spark.local.dir": str(scratch / "local"),
         "spark.jars.ivy": str(ROOT / ".venv" / "ivy"),
-        # As a job does with so few rows (carelake.core.session); the bundled sample is large enough to be compiled.
+        # As a job does with so few rows (carelake.core.session); of the bundled sample the gate and the largest contract are compiled.
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     }
     builder = SparkSession.builder.appName("carelake-tests").config(map=settings)

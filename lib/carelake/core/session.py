@@ -51,7 +51,7 @@ def with_delta(home: Path) -> tuple[dict[str, str], str]:
 
 
 # Bytes of Parquet that a step reads. Below, Spark takes longer to compile expressions than to interpret them (bench/PROFILE.md).
-COMPILED_FROM = 16 << 20
+COMPILED_FROM = 32 << 20
 _MODE = "spark.sql.codegen.factoryMode"
 
 
