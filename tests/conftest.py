@@ -43,11 +43,11 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A local session with Delta: the product's settings for one machine, smaller."""
     from pyspark.sql import SparkSession
 
-    from carelake.core.session import _properties, with_delta
+    from carelake.core.session import properties, with_delta
 
     scratch = tmp_path_factory.mktemp("spark")
     jars, archive = with_delta(ROOT)
-    settings = _properties(ROOT / "conf" / "spark" / "local.conf") | jars
+    settings = properties(ROOT / "conf" / "spark" / "local.conf") | jars
     settings["spark.driver.defaultJavaOptions"] += f" -Dderby.system.home={scratch} {archive}"
     settings |= {
         "spark.master": "local[2]",

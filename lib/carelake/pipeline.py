@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from carelake.core.step import Step
     from carelake.core.table import Table
 
-TEXT_BY_PARQUET = 4  # a sender's text has so many bytes for one in bronze, roughly
+BYTES_LANDED_BY_READ = 2  # as found, often compressed: from 64 MiB of them compiling was seen to win
 UNTIL = ("bronze", "silver", "gold", "train", "score")
 
 
@@ -170,9 +170,8 @@ class Run:
         steps = [s for s in self.plan() if s.name.startswith("silver/")]
         first = [s for s in steps if s.name.startswith("silver/conformed/") or s.name in self.mapped]
         mappings = [x.into for m in self.members for x in m.source.mappings]
-        first.sort(
-            key=lambda s: -mappings.count(s.writes)
-        )  # the longest first, so that none runs alone at the end
+        # the longest first, so that none runs alone at the end
+        first.sort(key=lambda s: -mappings.count(s.writes))
         early = self._early_settings()
         if self.full:
             self.before = history.without_damaged(self.lake, self.before, [s.writes for s in steps])
@@ -211,7 +210,7 @@ class Run:
     def pace(self) -> None:
         """Let Spark compile expressions or not where no step does it by its own inputs: the ledger and the like look at the whole lake."""
         size = sum(r["bytes"] or 0 for r in self.log.landed())
-        pace(self.lake.spark, size // TEXT_BY_PARQUET, constraints=not self.brings_cdm)
+        pace(self.lake.spark, size // BYTES_LANDED_BY_READ, constraints=not self.brings_cdm)
 
     def _made(self, table: Table) -> bool:
         return any(r.table == table.name and not r.skipped for r in self.results)

@@ -66,9 +66,8 @@ class Context:
     quarantine: Callable[[Step, DataFrame], None]
     progress: Progress | None = None
     fault: Callable[[str], None] = field(default=lambda point: None)
-    sizes: Callable[[Step], Iterable[int | None]] = field(
-        default=lambda step: [None]
-    )  # bytes of what a step reads; None: not known
+    # Bytes of what a step reads; None: not known.
+    sizes: Callable[[Step], Iterable[int | None]] = field(default=lambda step: [None])
 
 
 _TIME_OF_RUN = "%Y%m%dT%H%M%S.%fZ"

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def _properties(path: Path) -> dict[str, str]:
+def properties(path: Path) -> dict[str, str]:
+    """Spark's settings of a file of conf/spark: a key and a value a line."""
     pairs = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.lstrip().startswith("#"):
@@ -113,7 +114,7 @@ def start(app: str, scratch: str | None) -> SparkSession:
         os.environ
     ):  # plain Python, not the launcher
         jars, archive = with_delta(HOME)
-        settings = _properties(HOME / "conf" / "spark" / "local.conf") | jars
+        settings = properties(HOME / "conf" / "spark" / "local.conf") | jars
         settings.setdefault("spark.master", "local[*]")
         quiet = (HOME / "conf" / "log4j2.properties").as_uri()  # Spark's own messages show values of records
         settings["spark.driver.defaultJavaOptions"] += f" -Dlog4j2.configurationFile={quiet} {archive}"

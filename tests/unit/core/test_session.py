@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from carelake.core.session import _properties, with_delta
+from carelake.core.session import properties, with_delta
 from tests.helpers.cli import ROOT
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def test_without_jars_at_hand_spark_fetches_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["local", "cluster"])
 def test_keys_of_stores_are_left_out_where_spark_shows_its_settings(place: str) -> None:
-    shown = re.compile(_properties(ROOT / "conf" / "spark" / f"{place}.conf")["spark.redaction.regex"])
+    shown = re.compile(properties(ROOT / "conf" / "spark" / f"{place}.conf")["spark.redaction.regex"])
     for name in (
         "spark.hadoop.fs.s3a.access.key", "spark.hadoop.fs.s3a.secret.key", "spark.hadoop.fs.s3a.session.token",
         "spark.executorEnv.AWS_ACCESS_KEY_ID", "spark.executorEnv.AWS_SECRET_ACCESS_KEY",
