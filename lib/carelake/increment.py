@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from carelake.bronze.table import bronze_table
 from carelake.core.failure import damaged
-from carelake.core.run import Part, StepResult, fingerprint, inputs_of
+from carelake.core.run import StepResult, fingerprint, inputs_of
 from carelake.core.runlog import as_published
 from carelake.core.step import EXTRACT_DATE
 from carelake.silver.affected import LINKS, Affected, affected
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from carelake.core.lake import DeltaLake
+    from carelake.core.part import Part
     from carelake.core.runlog import Published
     from carelake.core.step import Step
     from carelake.core.table import Table

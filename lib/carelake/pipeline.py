@@ -18,7 +18,7 @@ from carelake.bronze.room import refuse_without_room
 from carelake.bronze.table import bronze_table
 from carelake.catalog import Catalog, catalog
 from carelake.core.mark import read_mark, write_mark
-from carelake.core.run import Context, Part, StepResult, now, run_plan
+from carelake.core.run import Context, StepResult, now, run_plan
 from carelake.core.runlog import Published, RunLog
 from carelake.core.session import pace
 from carelake.core.step import Setting
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from carelake.core.config import Config, Sender
     from carelake.core.lake import DeltaLake
+    from carelake.core.part import Part
     from carelake.core.progress import Progress
     from carelake.core.step import Step
     from carelake.core.table import Table

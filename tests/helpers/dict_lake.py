@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
+    from carelake.core.part import Part
     from carelake.core.table import Table
 
 
@@ -43,6 +44,10 @@ class DictLake:
         self.versions[table.name] = self.version(table) + 1
         self.metas.append(meta)
         return Commit(self.versions[table.name], len(rows))
+
+    def lay(self, table: Table, frame: DataFrame, part: Part, meta: dict[str, Any]) -> Commit:
+        """The rows and those that stay."""
+        return self.replace(table, frame.unionByName(part.stay().select(*frame.columns)), meta)
 
     def append(
         self, table: Table, frame: DataFrame, meta: dict[str, Any], *, txn: str | None = None

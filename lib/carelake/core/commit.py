@@ -9,11 +9,12 @@ looks for conflicts and commits (docs/adr/0012). Whatever the checksum cannot an
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from carelake.core.jvm import java
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -35,10 +36,14 @@ def commit(
     user_metadata: str,
     *,
     replace: bool,
+    keep: Collection[str] = (),
     txn: str | None = None,
     guard: Callable[[], None] = lambda: None,
 ) -> int | None:
-    """Write the rows, ask `guard` and commit, unless `txn` was committed before (-1). Returns the version; None: `DataFrameWriter` has to."""
+    """Write the rows, ask `guard` and commit, unless `txn` was committed before (-1). Returns the version; None: `DataFrameWriter` has to.
+
+    What is replaced are all files of the table but those to `keep`.
+    """
     session = frame.sparkSession
     transaction = delta_log(session, path).startTransaction()
     checksum = transaction.snapshot().checksumOpt()
@@ -54,7 +59,8 @@ def commit(
         transaction.readWholeTable()  # a commit in between is a conflict
     actions = transaction.writeFiles(frame._jdf)
     for file in files if replace else ():
-        actions = actions.appended(file.remove())
+        if unquote(file.path()) not in keep:
+            actions = actions.appended(file.remove())
     if txn is not None:
         now = java(session, "scala.Option").apply(transaction.clock().getTimeMillis())
         actions = actions.appended(java(session, f"{DELTA}.actions.SetTransaction")(txn, 1, now))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 from uuid import uuid4
@@ -12,13 +12,15 @@ from uuid import uuid4
 from carelake.core.commit import commit, delta_log
 from carelake.core.failure import damaged, explained
 from carelake.core.jvm import java
+from carelake.core.part import lay
 from carelake.core.storage import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Callable, Collection, Container, Mapping
 
     from pyspark.sql import DataFrame, SparkSession
 
+    from carelake.core.part import Part
     from carelake.core.table import Table
 
 Meta = dict[str, Any]
@@ -49,6 +51,9 @@ class Lake(Protocol):
 
     def replace(self, table: Table, frame: DataFrame, meta: Meta) -> Commit:
         """Make these rows the table's, in one commit."""
+
+    def lay(self, table: Table, frame: DataFrame, part: Part, meta: Meta) -> Commit:
+        """Make these rows and those that stay beside the part the table's, in one commit or, when they are what was published, none."""
 
     def append(self, table: Table, frame: DataFrame, meta: Meta, *, txn: str | None = None) -> Commit:
         """Add these rows in one commit; the same `txn` twice adds nothing the second time."""
@@ -166,6 +171,16 @@ class DeltaLake:
         """Overwrite the table in one commit; schema changes are taken over."""
         return self._write(table, frame, meta, "overwrite", {"overwriteSchema": "true"})
 
+    def lay(self, table: Table, frame: DataFrame, part: Part, meta: Meta) -> Commit:
+        """Overwrite the table, or those of its files that hold a row which goes, with these rows and those that stay."""
+        laid = lay(self, table, frame, part)
+        if laid is None:
+            return self.replace(table, frame.unionByName(part.stay().select(*frame.columns)), meta)
+        if laid.rows is None:
+            return Commit(self.version(table), self._count(table))
+        done = self._write(table, laid.rows, meta, "overwrite", {"overwriteSchema": "true"}, keep=laid.keep)
+        return replace(done, rows=self._count(table))
+
     def append(self, table: Table, frame: DataFrame, meta: Meta, *, txn: str | None = None) -> Commit:
         """Append in one commit; columns that are new are added."""
         return self._write(table, frame, meta, "append", {"mergeSchema": "true"}, txn)
@@ -178,12 +193,17 @@ class DeltaLake:
         mode: str,
         options: Mapping[str, str],
         txn: str | None = None,
+        keep: Collection[str] = (),
     ) -> Commit:
         before, note = self.whole_head(table), json.dumps(meta, sort_keys=True)
-        replace, done = mode == "overwrite", None
+        overwrite, done = mode == "overwrite", None
         if before >= 0:
-            done = commit(frame, self.path(table), note, replace=replace, txn=txn, guard=self.guard)
+            done = commit(
+                frame, self.path(table), note, replace=overwrite, keep=keep, txn=txn, guard=self.guard
+            )
         if done is None:
+            if keep:
+                frame = frame.unionByName(self.read_files(table, sorted(keep)))
             self._save(table, frame, note, mode, options, txn, new=before < 0)
             after = self._own(table, before, note)
         else:
@@ -252,6 +272,12 @@ class DeltaLake:
             return checksum.get("tableSizeBytes")
         (column,) = table.partition_by
         return sum(int(f["size"]) for f in checksum["allFiles"] if f["partitionValues"].get(column) in parts)
+
+    def _count(self, table: Table) -> int:
+        """Rows of the table, by the statistics of its files where its checksum has them."""
+        files = self._checksum(table, self.version(table)).get("allFiles") or [{}]
+        counts = [json.loads(f.get("stats") or "{}").get("numRecords") for f in files]
+        return self.read(table).count() if None in counts else sum(counts)
 
     def _checksum(self, table: Table, version: int) -> Meta:
         """What Delta wrote down beside a version: its size and, when they are few, its files. {} when there is none, or it is damaged."""

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from carelake.core.jvm import java
 from carelake.core.session import paced
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Observation
 
     from carelake.core.lake import Lake
+    from carelake.core.part import Part
     from carelake.core.progress import Progress
 
 
@@ -41,20 +42,6 @@ class StepResult:
     excluded: int = 0  # of the rejected rows those that a rule leaves out
     made: int | None = None  # of a table of which a part was made anew: the rows of that part
     files: int = 0  # files written
-
-
-class Part(Protocol):
-    """What of a table is made anew, when that is not all of it."""
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        """Settings that are others for the part than for the whole."""
-
-    def only(self, table: Table) -> DataFrame:
-        """Of a table that the step reads, the rows from which the part is made."""
-
-    def stay(self) -> DataFrame:
-        """The rows of the step's own table, as they were published, that stay."""
 
 
 @dataclass
@@ -176,11 +163,9 @@ def run_step(
         ],
     )
     good = observed.where(f"NOT ({bad})").select(*table.columns, "_run")
-    if part:
-        good = good.unionByName(part.stay().select(*good.columns))
     context.fault(f"{table.name}:before")
     meta = {"run": context.run_id, "table": table.name}
-    commit = lake.replace(table, good, meta)
+    commit = lake.lay(table, good, part, meta) if part else lake.replace(table, good, meta)
     context.fault(f"{table.name}:after")
     metrics = _metrics(observation)
     rejected = int(metrics.get("rejected") or 0)

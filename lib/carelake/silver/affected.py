@@ -142,6 +142,10 @@ class OfPersons:
             return rows.join(keys, [source, person], how="left_semi")
         return rows
 
+    def gone(self, rows: DataFrame) -> DataFrame:
+        """Those of these persons."""
+        return self.people.of(rows, str(self.table.person))
+
     def stay(self) -> DataFrame:
         """The rows of all others, as they were published."""
         return self.people.but(self.published.read(self.table), str(self.table.person))

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from carelake.bronze.table import bronze_table
 from carelake.core.ops import QUARANTINE
+from carelake.core.part import file_names
 from carelake.silver.conformed.version import VERSION
 from carelake.silver.link.tables import EVENT_LINK, PERSON_LINK
 
@@ -85,7 +86,8 @@ def conformed_ledger(
 ) -> None:
     """Write the conformed stage's ledger, and the quarantine rows that no contract step could know.
 
-    `examined`: the records that this run looked at (source, file, byte_offset, ingested_at, _record, mapped); without it all.
+    `examined`: the records that this run looked at (source, file, byte_offset, ingested_at, _record, mapped, path), in whose files of
+    bronze alone it looks; without it all.
     """
     place = ["source", "file", "byte_offset", "ingested_at"]
 
@@ -93,9 +95,9 @@ def conformed_ledger(
         return rows if examined is None else rows.join(examined.select(*place), place, how="left_semi")
 
     bronze = seen(_union([
-        lake.read(bronze_table(m.sender)).where("problem IS NULL")
-        .selectExpr(f"'{m.sender}' AS source", "kind", "file", "byte_offset", "record_no", "record_id", "ingested_at")
-        for m in members
+        rows.where("problem IS NULL")
+        .selectExpr(f"'{sender}' AS source", "kind", "file", "byte_offset", "record_no", "record_id", "ingested_at")
+        for sender, rows in _bronze(lake, members, examined)
     ]))  # fmt: skip
     version = seen(lake.read(VERSION))
     conflicts = version.where("state = 'conflict'").selectExpr(
@@ -133,6 +135,19 @@ def conformed_ledger(
     log.ledger_rows(
         [_row(log.run_id, key, "conformed", known[key], outcomes.get(key, {})) for key in sorted(known)]
     )
+
+
+def _bronze(
+    lake: DeltaLake, members: list[Member], examined: DataFrame | None
+) -> list[tuple[str, DataFrame]]:
+    """The bronze rows of each sender; with `examined` those of the files that hold an examined record."""
+    tables = {m.sender: bronze_table(m.sender) for m in members}
+    if examined is None:
+        return [(s, lake.read(t)) for s, t in tables.items()]
+    paths: dict[str, list[str]] = {s: [] for s in tables}
+    for r in examined.select("source", "path").distinct().collect():
+        paths[r["source"]].append(r["path"])
+    return [(s, lake.read_files(t, sorted(file_names(t, paths[s])))) for s, t in tables.items()]
 
 
 def _missing(known: dict[str, int], outcome: dict[str, int]) -> int:

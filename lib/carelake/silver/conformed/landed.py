@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pyspark.sql import functions as F
 
 from carelake.bronze.table import bronze_table
+from carelake.core.part import file_names
 from carelake.core.step import KINDS
 from carelake.silver.conformed.version import COUNTS, VERSION
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from carelake.silver.conformed.conform import Member
 
 _PLACE = ("source", "file", "byte_offset", "ingested_at")
+_RECORD = ("_source", "_record")
 _NARROW = (
     "kind", "record_key", "content_hash", "version_at", "extract_date", "record_id", "file", "byte_offset", "record_no",
     "problem", "ingested_at", "_run",
@@ -113,14 +115,14 @@ class Landed:
         )
 
     def examined(self, whole: Iterable[Table] = ()) -> DataFrame:
-        """One row per record that this run looks at: its place, `_record`, `mapped`.
+        """One row per record that this run looks at: its place, `_record`, `mapped`, `path` (its file in bronze).
 
         These are the new ones, those mapped anew, and all that contracts count which were made whole.
         """
         place = (*_PLACE, "record_id AS _record")
         parts = [
-            self.groups.where("is_new").selectExpr(*place, "false AS mapped"),
-            self.changed.selectExpr(*place, "true AS mapped"),
+            self.groups.where("is_new").selectExpr(*place, "false AS mapped", "path"),
+            self.changed.selectExpr(*place, "true AS mapped", "path"),
         ]
         counted = [
             (m.sender, x.kinds)
@@ -133,9 +135,12 @@ class Landed:
             rows = self.lake.read(bronze_table(sender)).where(
                 F.col("kind").isin(kinds) & F.col("problem").isNull()
             )
-            parts.append(rows.selectExpr(f"'{sender}' AS source", *place[1:], "true AS mapped"))
+            own = rows.select("*", F.col("_metadata.file_path").alias("path"))
+            parts.append(own.selectExpr(f"'{sender}' AS source", *place[1:], "true AS mapped", "path"))
         seen = reduce(lambda a, b: a.union(b), parts)
-        return seen.groupBy(*_PLACE, "_record").agg(F.max("mapped").alias("mapped"))
+        return seen.groupBy(*_PLACE, "_record").agg(
+            F.max("mapped").alias("mapped"), F.min("path").alias("path")
+        )
 
     def touches(self, contract: Table) -> bool:
         """Whether a record that has to be mapped anew goes into the contract."""
@@ -159,13 +164,22 @@ class OfVersions:
     landed: Landed
     settings: ClassVar[Mapping[str, Any]] = {}
 
+    @property
+    def published(self) -> DeltaLake:
+        """The lake as it was published."""
+        return self.landed.published
+
     def only(self, table: Table) -> DataFrame:
         """The records of the groups, of the sender whose bronze table it is."""
         return self.landed.groups.where(f"source = '{table.name.removeprefix('bronze/')}'")
 
+    def gone(self, rows: DataFrame) -> DataFrame:
+        """What was known of the groups."""
+        return rows.join(self.landed.groups.select(*_PLACE), list(_PLACE), how="left_semi")
+
     def stay(self) -> DataFrame:
         """What is known of all other records."""
-        return self.landed.published.read(VERSION).join(
+        return self.published.read(VERSION).join(
             self.landed.groups.select(*_PLACE), list(_PLACE), how="left_anti"
         )
 
@@ -201,7 +215,7 @@ class OfContract:
         mine = self.landed.changed.where(f"source = '{member.sender}'")
         lake = self.landed.lake
         files = [r["path"] for r in self._current(mine, member).select("path").distinct().collect()]
-        records = lake.read_files(table, _names(table, files)).join(
+        records = lake.read_files(table, sorted(file_names(table, files))).join(
             mine.select(*_PLACE[1:]), list(_PLACE[1:]), how="left_semi"
         )
         beside = self._beside(member)
@@ -223,16 +237,26 @@ class OfContract:
         )
         return mine.join(lost.select(*_PLACE), list(_PLACE), how="left_anti")
 
+    @property
+    def published(self) -> DeltaLake:
+        """The lake as it was published."""
+        return self.landed.published
+
+    def gone(self, rows: DataFrame) -> DataFrame:
+        """Those of the records that have to be mapped anew."""
+        return rows.join(self._records(), list(_RECORD), how="left_semi")
+
     def stay(self) -> DataFrame:
         """The rows of all other records."""
-        gone = self.landed.changed.selectExpr("source AS _source", "record_id AS _record").distinct()
-        return self.landed.published.read(self.contract).join(gone, ["_source", "_record"], how="left_anti")
+        return self.published.read(self.contract).join(self._records(), list(_RECORD), how="left_anti")
+
+    def _records(self) -> DataFrame:
+        return self.landed.changed.selectExpr("source AS _source", "record_id AS _record").distinct()
 
     def people(self) -> Iterable[DataFrame]:
         """`source`, `source_person_id` of the rows that go and of those that come."""
-        ids = self.landed.changed.selectExpr("source AS _source", "record_id AS _record").distinct()
-        for lake in (self.landed.published, self.landed.lake):
-            rows = lake.read(self.contract).join(ids, ["_source", "_record"], how="left_semi")
+        for lake in (self.published, self.landed.lake):
+            rows = self.gone(lake.read(self.contract))
             for source, person in _people(self.contract):
                 yield (
                     rows.selectExpr(f"{source} AS source", f"{person} AS source_person_id")
@@ -248,13 +272,6 @@ def _people(contract: Table) -> list[tuple[str, str]]:
     if contract.person and not contract.sender_person:  # a table of a CDM that came as it is
         return [("_source", f"cast({contract.person} AS string)")]
     return [contract.sender_person] if contract.sender_person else []
-
-
-def _names(table: Table, paths: Iterable[str]) -> list[str]:
-    """Names of files below the table's folder from their URIs."""
-    from urllib.parse import unquote
-
-    return [unquote(p).rsplit(f"/{table.name}/", 1)[1] for p in paths]
 
 
 def _group_sql(member: Member) -> str:
