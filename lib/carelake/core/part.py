@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from carelake.core.table import Table
 
 DIVIDED_FROM = 64 << 20  # bytes of a table; below, it is sooner written whole than compared
+MOST = 0.5  # of its files; when more of them hold a row in question, comparing costs what it saves (bench/RESULTS.md)
 _PATH = "_path"
 # Two hashes, 96 bits: that a row which changed keeps both is not to be expected in a lake's life.
 _SAME = ("_low", "_high")
@@ -60,15 +61,18 @@ class Laid:
 def lay(lake: DeltaLake, table: Table, made: DataFrame, part: Part) -> Laid | None:
     """How to write no more than what is other than published; None when the table is sooner written whole.
 
-    That is so when it is small, when a run that died wrote its head, and when its version does not name its files.
+    That is so when it is small, when most of its files hold a row in question, when a run that died wrote its head, and when its
+    version does not name its files.
     """
     version = part.published.version(table)
     size, files = part.published.size(table), part.published.named_files(table, version)
     if size is None or size < DIVIDED_FROM or files is None or lake.head(table) != version:
         return None
-    made = lake.keep(made)  # asked for twice: what of it is other than published, and those rows
     # First by what says whose a row is alone: where records only come, no file has to be read with all its columns.
     theirs = _files(table, paced(part.gone(_with_path(lake, table, files)), [size]))
+    if len(theirs) > MOST * len(files):
+        return None
+    made = lake.keep(made)  # asked for twice: what of it is other than published, and those rows
     was = part.gone(_with_path(lake, table, theirs))
     moved = lake.keep(_moved(paced(_marked(was, table), [size]), _marked(made, table)))
     touched = _files(table, moved.selectExpr(f"explode({_PATH}s) AS {_PATH}"))

@@ -56,6 +56,7 @@ def _rows(spark: SparkSession, run: str, rows: list[tuple[int, int, float | None
 @pytest.fixture
 def lake(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeltaLake:
     monkeypatch.setattr(parts, "DIVIDED_FROM", 1)
+    monkeypatch.setattr(parts, "MOST", 1)
     lake = DeltaLake(spark, str(tmp_path / "a lake"))
     for rows in FILES:
         lake.append(EVENTS, _rows(spark, "old", rows), {})
@@ -118,6 +119,17 @@ def test_the_same_row_twice_is_counted(lake: DeltaLake) -> None:
     assert [r[:3] for r in _held(lake) if r[0] == 3] == [(3, 1, 2.5), (3, 2, None)]
 
 
+@pytest.mark.parametrize(("most", "stays"), [(0.5, 0), (0.7, 1)])
+def test_a_table_most_of_whose_files_are_in_question_is_written_whole(
+    lake: DeltaLake, most: float, stays: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MOST", most)
+    before = _files(lake)
+    assert _lay(lake, (2,), [(2, 1, 0.0), (2, 2, 0.0)]).rows == 6  # person 2 is in two of three files
+    assert len(before & _files(lake)) == stays
+    assert [r[:3] for r in _held(lake) if r[0] == 2] == [(2, 1, 0.0), (2, 2, 0.0)]
+
+
 def test_what_a_run_that_died_wrote_is_written_over(lake: DeltaLake) -> None:
     published = lake.at({EVENTS.name: lake.head(EVENTS)})
     lake.append(EVENTS, _rows(lake.spark, "dead", [(9, 1, 9.5)]), {})
@@ -138,6 +150,7 @@ def test_a_divided_table_keeps_the_files_of_its_other_parts(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "DIVIDED_FROM", 1)
+    monkeypatch.setattr(parts, "MOST", 1)
     domain = Field("domain", "string", "Its domain")
     table = replace(EVENTS, fields=(*EVENTS.fields, domain), partition_by=("domain",))
     lake = DeltaLake(spark, str(tmp_path / "lake"))
