@@ -1,9 +1,9 @@
 """A part of a table: what an increment makes anew, and which files of the table it leaves as they are.
 
-A small table is written whole, what stays with what was made: that is soonest done. Of a large one the made rows are
-compared with the published rows in whose stead they stand. Most are what they were. Only the files that hold a row which
-goes are written again, without it, and beside them what comes; every other file stays, as in a MERGE, without its join
-over all rows and with the versions of a replacement (docs/adr/0013).
+A small table is written whole, what stays with what was made: that is soonest done. So is one most of whose files hold a row
+in question. Of another the made rows are compared with the published rows in whose stead they stand, and most are what they
+were. Only the files that hold a row which goes are written again, without it, and beside them what comes; every other file
+stays (docs/adr/0013).
 """
 
 from __future__ import annotations
