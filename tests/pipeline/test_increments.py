@@ -263,7 +263,7 @@ def test_tables_written_again_file_by_file_hold_the_same_rows(
     spark: SparkSession, days: Path, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As those of a large lake are: what is made anew and is as it was keeps its run and its files, and a table may need no commit."""
-    monkeypatch.setattr(parts, "DIVIDED_FROM", 1)
+    monkeypatch.setattr(parts, "COMPARED_FROM", 1)
     monkeypatch.setattr(parts, "MOST", 1)
     lake = tmp_path / "lake"
     held = DeltaLake(spark, str(lake))

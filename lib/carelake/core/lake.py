@@ -30,7 +30,7 @@ _GLOB = re.compile(r"[*?\[\]{}\\]")  # Spark would take such a path for a patter
 
 @dataclass(frozen=True)
 class Commit:
-    """What a write did: the table's version after it and the rows that it wrote."""
+    """What a write did: the table's version after it, the rows that it appended or, replaced, that the table has, the files that it wrote."""
 
     version: int
     rows: int

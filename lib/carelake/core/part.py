@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from carelake.core.lake import DeltaLake
     from carelake.core.table import Table
 
-DIVIDED_FROM = 64 << 20  # bytes of a table; below, it is sooner written whole than compared
+COMPARED_FROM = 64 << 20  # bytes of a table; below, it is sooner written whole than compared
 MOST = 0.5  # of its files; when more of them hold a row in question, comparing costs what it saves (bench/RESULTS.md)
 _PATH = "_path"
 # Two hashes, 96 bits: that a row which changed keeps both is not to be expected in a lake's life.
@@ -66,7 +66,7 @@ def lay(lake: DeltaLake, table: Table, made: DataFrame, part: Part) -> Laid | No
     """
     version = part.published.version(table)
     size, files = part.published.size(table), part.published.named_files(table, version)
-    if size is None or size < DIVIDED_FROM or files is None or lake.head(table) != version:
+    if size is None or size < COMPARED_FROM or files is None or lake.head(table) != version:
         return None
     # First by what says whose a row is alone: where records only come, no file has to be read with all its columns.
     theirs = _files(table, paced(part.gone(_with_path(lake, table, files)), [size]))

@@ -55,7 +55,7 @@ def _rows(spark: SparkSession, run: str, rows: list[tuple[int, int, float | None
 
 @pytest.fixture
 def lake(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DeltaLake:
-    monkeypatch.setattr(parts, "DIVIDED_FROM", 1)
+    monkeypatch.setattr(parts, "COMPARED_FROM", 1)
     monkeypatch.setattr(parts, "MOST", 1)
     lake = DeltaLake(spark, str(tmp_path / "a lake"))
     for rows in FILES:
@@ -149,7 +149,7 @@ def test_without_a_checksum_nothing_is_lost(lake: DeltaLake) -> None:
 def test_a_divided_table_keeps_the_files_of_its_other_parts(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "DIVIDED_FROM", 1)
+    monkeypatch.setattr(parts, "COMPARED_FROM", 1)
     monkeypatch.setattr(parts, "MOST", 1)
     domain = Field("domain", "string", "Its domain")
     table = replace(EVENTS, fields=(*EVENTS.fields, domain), partition_by=("domain",))
